@@ -1,0 +1,46 @@
+# Each target sets up what it needs in .venv; none asks for more than a Python of 3.11 or newer.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: run test check static fix bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## says what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo "Angarium needs Python 3.11 or newer; none found (set PYTHON=...)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY)  ## serves a worked example on loopback, and says what to type next
+	@$(BIN)/python examples/run.py
+
+test: $(READY)  ## runs the tests
+	$(BIN)/python -m pytest
+
+static: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: static test  ## format, lint, types, import contracts, tests; never writes
+
+fix: $(READY)  ## writes what the formatter and the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## measures, beside peers that are installed; prints ratios
+	$(BIN)/python -m bench
+
+lock:  ## renews requirements.lock from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q \
+		pyproject.toml --group dev -o requirements.lock
+
+clean:
+	rm -rf .venv run build dist

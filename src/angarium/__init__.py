@@ -1,0 +1,1 @@
+"""Angarium: a programmable mail transfer agent whose decisions can be explained, proved and tested."""

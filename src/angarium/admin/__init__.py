@@ -1,0 +1,1 @@
+"""THE OFFICE: what operators ask of a running server."""

@@ -1,0 +1,1 @@
+"""THE YARD: next hops, connections to them, and what their replies mean."""

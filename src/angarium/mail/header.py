@@ -1,0 +1,64 @@
+"""The header section of a message (RFC 5322 section 2.2), read tolerantly and never rewritten.
+
+Answers "which fields stand above the body?" on the octets as they came: LF and CRLF, folded fields, lines that
+are no fields at all (real mail has them). Bounded by the caller: it reads only what it is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+_END = re.compile(rb"\r?\n\r?\n")
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\r?\n[ \t].*)*)", re.MULTILINE)
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+
+
+def split_content(content: bytes) -> tuple[bytes, bytes]:
+    """Split content at the first empty line into header section (with its last line end) and body."""
+    if content.startswith((b"\r\n", b"\n")):
+        return b"", content[2 if content[0] == 13 else 1 :]
+    match = _END.search(content)
+    if match is None:
+        return content, b""
+    end = content.index(b"\n", match.start()) + 1
+    return content[:end], content[match.end() :]
+
+
+@dataclass(frozen=True)
+class Headers:
+    """The fields of a header section. Names compare without case; values are unfolded text.
+
+    Octets that are not UTF-8 are kept as surrogate escapes, so that no value is lost.
+    """
+
+    section: bytes
+
+    @cached_property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Every field in order, as (name as written, unfolded value)."""
+        return tuple(_fields(self.section))
+
+    def get(self, name: str) -> str | None:
+        """The first field of that name, or None."""
+        wanted = name.lower()
+        return next((value for key, value in self.fields if key.lower() == wanted), None)
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        """All fields of that name, topmost first."""
+        wanted = name.lower()
+        return tuple(value for key, value in self.fields if key.lower() == wanted)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.fields)
+
+
+def _fields(section: bytes) -> Iterator[tuple[str, str]]:
+    for match in _FIELD.finditer(section):
+        name, value = match.groups()
+        yield name.decode("ascii"), _FOLD.sub(b"", value).strip().decode("utf-8", "surrogateescape")

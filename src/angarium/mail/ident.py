@@ -1,0 +1,22 @@
+"""Identities of messages and sessions: 32 hex digits that begin with their time (the layout of UUID version 7).
+
+Pure: the caller brings clock and entropy. Ids sort by time; `created_at` reads the time back.
+"""
+
+from __future__ import annotations
+
+
+def make_ident(unix_seconds: float, entropy: bytes) -> str:
+    """Make an id from a time and at least ten octets of entropy."""
+    random = int.from_bytes(entropy[:10], "big")
+    return f"{int(unix_seconds * 1000):012x}7{random >> 68:03x}{0x8 | (random >> 62) & 0x3:x}{random & (1 << 60) - 1:015x}"
+
+
+def created_at(ident: str) -> float:
+    """The Unix time in seconds (to the millisecond) that an id was made at."""
+    return int(ident[:12], 16) / 1000
+
+
+def is_ident(text: str) -> bool:
+    """Whether the text has an id's form."""
+    return len(text) == 32 and all(c in "0123456789abcdef" for c in text)

@@ -1,0 +1,1 @@
+"""The I/O shell: connections, TLS, DNS, limits."""

@@ -1,0 +1,1 @@
+"""WHOSE TURN? Messages between their 250 and their end."""

@@ -1,0 +1,1 @@
+"""THE FRONT DOOR: listeners and sessions that receive mail."""

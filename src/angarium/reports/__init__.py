@@ -1,0 +1,1 @@
+"""NEWS OF OUR MAIL: bounces and complaints that come back as mail, recognised, read and classified."""

@@ -1,0 +1,1 @@
+"""IS IT SAFE? Messages on stable storage: segments, group commit, recovery."""
