@@ -1,1 +1,9 @@
-"""NEWS OF OUR MAIL: bounces and complaints that come back as mail, recognised, read and classified."""
+"""News of our own mail: bounces and complaints that come back, and what a reply means.
+
+`examine(content)` reads a message; it touches no clock, disk or network, and never raises.
+"""
+
+from angarium.reports.detect import examine
+from angarium.reports.values import Bounce, Feedback, Mta, Original, Recipient, Reply, Report
+
+__all__ = ["Bounce", "Feedback", "Mta", "Original", "Recipient", "Reply", "Report", "examine"]
