@@ -1,0 +1,110 @@
+"""Sets of networks: "is this peer in one of them, and in which?"
+
+Promises one spelling for each network (host bits zero, IPv4-mapped IPv6 folded into IPv4, so that a peer of
+a dual-stack socket matches the IPv4 network it is in), and a cost of one dictionary look-up per distinct
+prefix length, however many networks there are. Refuses networks with host bits set, and says what was meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+
+from angarium.policy.config import Network
+
+IPAddress = IPv4Address | IPv6Address
+
+_MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
+_Level = tuple[int, dict[int, Network]]
+
+
+class NetworkError(ValueError):
+    """The text is not a network; the message says what to write instead."""
+
+
+def parse_network(text: str) -> Network:
+    """Read `10.0.0.0/8`, `2001:db8::/32` or one address; raises NetworkError."""
+    try:
+        return _fold(ip_network(text))
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(text, strict=False)
+    except ValueError:
+        raise NetworkError(
+            f"{text!r} is not an address or network: write 192.0.2.0/24 or 2001:db8::1"
+        ) from None
+    raise NetworkError(
+        f"{text!r} has host bits set: write {str(meant)!r}, or the one address without its prefix"
+    )
+
+
+def canonical_address(address: IPAddress) -> IPAddress:
+    """The address itself, or the IPv4 address that an IPv4-mapped IPv6 address stands for."""
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or address
+    return address
+
+
+def _fold(network: Network) -> Network:
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+    return network
+
+
+class NetworkSet:
+    """An immutable set of networks, asked by address. Iterates in the order they were written."""
+
+    __slots__ = ("_levels", "networks")
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self.networks = tuple(_fold(network) for network in networks)
+        self._levels = {version: _levels(self.networks, version) for version in (4, 6)}
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> NetworkSet:
+        """Read networks as `parse_network` does; raises NetworkError at the first that is none."""
+        return cls(parse_network(text) for text in texts)
+
+    def find(self, address: IPAddress) -> Network | None:
+        """The narrowest network that holds the address, or None."""
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped or address
+        number = int(address)
+        for mask, networks in self._levels[address.version]:
+            if (network := networks.get(number & mask)) is not None:
+                return network
+        return None
+
+    def __contains__(self, address: IPAddress) -> bool:
+        return self.find(address) is not None
+
+    def __iter__(self) -> Iterator[Network]:
+        return iter(self.networks)
+
+    def __len__(self) -> int:
+        return len(self.networks)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NetworkSet) and set(self.networks) == set(other.networks)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.networks))
+
+    def __repr__(self) -> str:
+        return f"NetworkSet({', '.join(map(str, self.networks))})"
+
+
+def _levels(networks: Iterable[Network], version: int) -> tuple[_Level, ...]:
+    """(mask, network address → network) of each prefix length in use, the longest first."""
+    levels: dict[int, dict[int, Network]] = {}
+    for network in networks:
+        if network.version == version:
+            levels.setdefault(int(network.netmask), {})[int(network.network_address)] = network
+    return tuple(sorted(levels.items(), key=lambda level: -level[0]))
+
+
+PROHIBITED_HOSTS = NetworkSet.parse(
+    ["127.0.0.0/8", "::1", "169.254.0.0/16", "fe80::/10", "0.0.0.0/8", "::"],
+)
+"""Where mail never goes unless the operator's own files say so: loopback, link-local, unspecified."""
