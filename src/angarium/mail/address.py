@@ -97,8 +97,6 @@ def parse_mailbox(text: str) -> Address:
     if match is None:
         raise AddressError(f"not an address: {text[:80]!r}")
     local_part = match["local"]
-    if len(local_part) > MAX_LOCAL_PART and len(local_part.encode()) > MAX_LOCAL_PART:
-        raise AddressError("local part longer than 64 octets")
     if len(local_part.encode("utf-8", "surrogatepass")) > MAX_LOCAL_PART:
         raise AddressError("local part longer than 64 octets")
     return Address(local_part, normalize_domain(match["domain"]))

@@ -1,0 +1,85 @@
+"""Sockets that listen, and the loop that accepts from them, which no error ends (reference W40).
+
+`bind` makes the socket before rights are dropped; an Acceptor hands each accepted socket on, and when the
+operating system refuses to accept (no file descriptors, say), says so, waits a second and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+_BURST = 64  # accepted in one turn, so that a flood of connections does not starve sessions
+_PAUSE = 1.0  # seconds, after the system refused
+
+
+class BindError(Exception):
+    """An address that cannot be listened on; the text says which and why."""
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """Split `ADDR:PORT` or `[ADDR6]:PORT`; raises ValueError."""
+    host, _, port = listen.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def bind(listen: str, *, share_port: bool = False) -> socket.socket:
+    """Bind and listen; IPv6 sockets take IPv6 only unless they listen on `[::]`. Raises BindError."""
+    host, port = split_listen(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise BindError(f"cannot listen on {listen}: {error.strerror or error}") from error
+    return sock
+
+
+class Acceptor:
+    """Accepts from one listening socket until closed."""
+
+    def __init__(self, sock: socket.socket, on_socket: Callable[[socket.socket], None]) -> None:
+        self._sock = sock
+        self._on_socket = on_socket
+        self._loop = asyncio.get_running_loop()
+        self._resume: asyncio.TimerHandle | None = None
+        self._loop.add_reader(sock, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_BURST):
+            try:
+                client, _ = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:
+                self._pause(error)
+                return
+            client.setblocking(False)
+            self._on_socket(client)
+
+    def _pause(self, error: OSError) -> None:
+        log.error("cannot accept on %s: %s; trying again in %g s", self._sock.getsockname(), error, _PAUSE)
+        self._loop.remove_reader(self._sock)
+        self._resume = self._loop.call_later(_PAUSE, self._loop.add_reader, self._sock, self._accept)
+
+    def close(self) -> None:
+        """Stop accepting and close the socket."""
+        if self._resume is not None:
+            self._resume.cancel()
+        with suppress(ValueError, OSError):
+            self._loop.remove_reader(self._sock)
+        self._sock.close()

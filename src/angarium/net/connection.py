@@ -1,0 +1,226 @@
+"""One TCP connection as both doors use it: octets in, octets out, time limits, and only our own errors.
+
+Promises: input is bounded (reading stops while the owner is busy), an idle connection holds no buffer of its
+own, and every failure of the operating system becomes a ConnectionTrouble that says what happened.
+Knows nothing of SMTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from asyncio import BaseTransport, Transport
+
+Endpoint = tuple[str, int]
+
+MAX_UNREAD = 256 * 1024
+"""Octets that may wait for a busy owner before reading stops."""
+_READ_SIZE = 256 * 1024
+
+
+class ConnectionTrouble(Exception):
+    """The connection cannot go on; the text says why."""
+
+
+class TimedOut(ConnectionTrouble):
+    """The peer took longer than it may."""
+
+
+class ConnectFailed(ConnectionTrouble):
+    """No connection came about."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The shell around one socket. `receive` and `drain` have one waiter at a time: the session that owns it."""
+
+    __slots__ = ("_deadline", "_ended", "_error", "_input", "_loop", "_paused", "_reader", "_timer", "_unread",
+                 "_writable", "local", "peer", "transport")  # fmt: skip
+
+    # One buffer for all: it is emptied before the loop reads again from anybody.
+    _scratch = memoryview(bytearray(_READ_SIZE))
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._input: list[bytes] = []
+        self._unread = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._paused = False
+        self._ended = False
+        self._error: ConnectionTrouble | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.peer: Endpoint = ("", 0)
+        self.local: Endpoint = ("", 0)
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Remember both ends."""
+        self.transport = cast("Transport", transport)
+        self.peer = _endpoint(transport.get_extra_info("peername"))
+        self.local = _endpoint(transport.get_extra_info("sockname"))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the common buffer to the loop."""
+        return self._scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what the loop has read."""
+        self._input.append(bytes(self._scratch[:nbytes]))
+        self._unread += nbytes
+        if self._unread > MAX_UNREAD and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """Let the owner answer what came before the end."""
+        self._ended = True
+        self._wake()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
+        self._ended = True
+        if exc is not None and self._error is None:
+            self._error = ConnectionTrouble(f"connection lost: {exc}")
+        self._wake()
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def pause_writing(self) -> None:
+        """The peer does not keep up: `drain` waits."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The peer has caught up."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    async def receive(self, limit: float) -> bytes:
+        """Return what has come, waiting at most `limit` seconds; b"" at the end of input.
+
+        Raises TimedOut, or ConnectionTrouble when the connection broke.
+        """
+        if not self._input and not self._ended:
+            self._deadline = self._loop.time() + limit
+            if self._timer is None:
+                self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+            self._reader = self._loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._take()
+
+    def _take(self) -> bytes:
+        if not self._input:
+            if self._error is not None:
+                raise self._error
+            return b""
+        chunks = self._input
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._unread = 0
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+        return data
+
+    @property
+    def has_input(self) -> bool:
+        """Whether octets wait that nobody has received."""
+        return bool(self._input)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the peer has ended its input, or the connection is gone."""
+        return self._ended or self.transport.is_closing()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _check_deadline(self) -> None:
+        self._timer = None
+        if self._reader is None or self._reader.done():
+            return
+        if self._loop.time() >= self._deadline:
+            self._reader.set_exception(TimedOut("no input in time"))
+        else:
+            self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+
+    def write(self, data: bytes) -> None:
+        """Queue octets for sending; `drain` waits until the peer keeps up."""
+        self.transport.write(data)
+
+    def write_parts(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Queue several pieces in one go, uncopied where the loop can."""
+        self.transport.writelines(parts)
+
+    async def drain(self, limit: float) -> None:
+        """Wait until what was written has mostly left, at most `limit` seconds; raises TimedOut or ConnectionTrouble."""
+        if self._error is not None:
+            raise self._error
+        if self._writable is None:
+            return
+        try:
+            async with asyncio.timeout(limit):
+                await asyncio.shield(self._writable)
+        except TimeoutError:
+            raise TimedOut("the peer does not read") from None
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Close after what was written has left."""
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.transport.abort()
+
+
+def _endpoint(name: object) -> Endpoint:
+    """The (address, port) of a socket name; an IPv4-mapped address is the IPv4 address that it stands for."""
+    if not isinstance(name, tuple):
+        return (str(name or ""), 0)
+    host = str(name[0]).partition("%")[0]
+    if host.startswith("::ffff:") and "." in host:
+        host = host[7:]
+    return (host, int(name[1]))
+
+
+async def accepted(sock: socket.socket) -> Connection:
+    """Make a Connection of an accepted socket; raises ConnectionTrouble."""
+    loop = asyncio.get_running_loop()
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _, connection = await loop.connect_accepted_socket(Connection, sock)
+    except OSError as error:
+        sock.close()
+        raise ConnectionTrouble(f"cannot serve an accepted connection: {error}") from error
+    return connection
+
+
+async def connect(host: str, port: int, *, limit: float, source: str | None = None) -> Connection:
+    """Connect to an address; raises TimedOut after `limit` seconds, or ConnectFailed."""
+    loop = asyncio.get_running_loop()
+    local = (source, 0) if source else None
+    try:
+        async with asyncio.timeout(limit):
+            _, connection = await loop.create_connection(Connection, host, port, local_addr=local)
+    except TimeoutError:
+        raise TimedOut(f"no connection to {host}:{port} in {limit:g} s") from None
+    except OSError as error:
+        raise ConnectFailed(f"cannot connect to {host}:{port}: {error.strerror or error}") from error
+    sock = connection.transport.get_extra_info("socket")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection

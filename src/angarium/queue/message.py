@@ -1,0 +1,180 @@
+"""A message between its 250 and its end: what is stored of it, and what stays in memory while it waits.
+
+`Stored` goes to the spool once, at the door in. `State` is the little that changes. `Message` is what the queue
+holds: a million may wait, so it keeps a place in the spool and a time, and takes the rest from there when needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from angarium.mail.address import Address
+from angarium.mail.envelope import Envelope, Recipient
+from angarium.mail.ident import created_at
+
+if TYPE_CHECKING:
+    from angarium.queue.scheduled import ScheduledQueue
+    from angarium.spool.store import Store
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True, omit_defaults=True):
+    """The spool's own record of a message. Fields are only ever added at the end, with defaults."""
+
+    sender: str | None
+    recipient: str
+    queue: str
+    prefix: bytes
+    """Header fields of ours that stand above the content."""
+    size: int
+    """Octets of prefix and content."""
+    meta: dict[str, Any] = {}
+    eight_bit: bool = False
+    smtputf8: bool = False
+    notify: tuple[str, ...] = ()
+    orcpt: str | None = None
+    ret: str | None = None
+    envid: str | None = None
+    session_id: str = ""
+    dsn_allowed: bool = False
+    """Whether a failure is told to the sender: those who sent by a right of their own (contract 2.A and 2.B)."""
+    reception_protocol: str = "ESMTP"
+    records: tuple[bytes, ...] = ()
+    """A report's records, as JSON: kept until the log has them (contract, section 4). Such a message is not queued."""
+
+
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """What changes while a message waits."""
+
+    attempts: int
+    due: float
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_stored = msgspec.msgpack.Decoder(Stored)
+_state = msgspec.msgpack.Decoder(State)
+
+
+def encode(value: Stored | State) -> bytes:
+    """The octets that the spool keeps."""
+    return _encode(value)
+
+
+def decode_stored(payload: bytes) -> Stored:
+    """Read a stored message; raises msgspec.DecodeError."""
+    return _stored.decode(payload)
+
+
+def decode_state(payload: bytes) -> State:
+    """Read a state; raises msgspec.DecodeError."""
+    return _state.decode(payload)
+
+
+class Message:
+    """One message for one recipient, waiting or on its way."""
+
+    __slots__ = ("_content", "_envelope", "_stored", "attempts", "due", "ident", "place", "queue", "store")
+
+    def __init__(self, ident: str, place: int, queue: ScheduledQueue, store: Store) -> None:
+        self.ident = ident
+        self.place = place
+        self.queue = queue
+        self.store = store
+        self.attempts = 0
+        self.due = 0.0
+        self._stored: Stored | None = None
+        self._envelope: Envelope | None = None
+        self._content: list[bytes | memoryview] | None = None
+
+    @property
+    def stored(self) -> Stored:
+        """What the spool has of it; raises SpoolError when the spool cannot be read."""
+        if self._stored is None:
+            self._stored = decode_stored(self.store.load(self.place).message)
+        return self._stored
+
+    def remember(self, stored: Stored, envelope: Envelope, content: list[bytes | memoryview]) -> None:
+        """Keep what is already in memory, for the attempt that follows at once."""
+        self._stored = stored
+        self._envelope = envelope
+        self._content = content
+
+    def forget(self) -> None:
+        """Drop everything that the spool has too: the message waits for a time."""
+        self._stored = None
+        self._envelope = None
+        self._content = None
+
+    @property
+    def envelope(self) -> Envelope:
+        """The envelope for its one recipient."""
+        if self._envelope is None:
+            self._envelope = _envelope(self.stored)
+        return self._envelope
+
+    @property
+    def content(self) -> list[bytes | memoryview]:
+        """Its octets, prefix first, as pieces that nobody copies; raises SpoolError."""
+        if self._content is None:
+            loaded = self.store.load(self.place)
+            self._stored = decode_stored(loaded.message)
+            self._content = [self._stored.prefix, loaded.content]
+        return self._content
+
+    @property
+    def sender(self) -> Address | None:
+        """The reverse-path; None is the null reverse-path."""
+        return self.envelope.sender
+
+    @property
+    def recipient(self) -> Recipient:
+        """The one forward-path."""
+        return self.envelope.recipients[0]
+
+    @property
+    def domain(self) -> str:
+        """The domain of its queue: where it goes unless a routing domain says otherwise."""
+        return self.queue.name.domain
+
+    @property
+    def routing_domain(self) -> str | None:
+        """Where it goes instead of to its domain, if that was said."""
+        return self.queue.routing_domain
+
+    @property
+    def created(self) -> float:
+        """When it was accepted, Unix seconds."""
+        return created_at(self.ident)
+
+    @property
+    def expires(self) -> float:
+        """When it may wait no longer, Unix seconds."""
+        return self.created + self.queue.config.max_age
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Its metadata."""
+        return self.stored.meta
+
+    @property
+    def size(self) -> int:
+        """Octets of the whole."""
+        return self.stored.size
+
+
+def _envelope(stored: Stored) -> Envelope:
+    return Envelope(
+        sender=None if stored.sender is None else Address.parse(stored.sender),
+        recipients=(Recipient(_recipient(stored.recipient), stored.notify, stored.orcpt),),
+        eight_bit=stored.eight_bit,
+        smtputf8=stored.smtputf8,
+        ret=stored.ret,
+        envid=stored.envid,
+        size=stored.size,
+    )
+
+
+def _recipient(text: str) -> Address:
+    return Address.parse(text) if "@" in text else Address(text, "")
