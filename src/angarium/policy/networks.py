@@ -8,7 +8,7 @@ prefix length, however many networks there are. Refuses networks with host bits 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from angarium.policy.config import Network
 
@@ -37,6 +37,14 @@ def parse_network(text: str) -> Network:
     raise NetworkError(
         f"{text!r} has host bits set: write {str(meant)!r}, or the one address without its prefix"
     )
+
+
+def parse_address(text: str) -> IPAddress | None:
+    """Read an address without a zone; None where the text is none."""
+    try:
+        return None if "%" in text else ip_address(text)
+    except ValueError:
+        return None
 
 
 def canonical_address(address: IPAddress) -> IPAddress:
