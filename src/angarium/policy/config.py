@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from angarium.mail.address import Address
+from angarium.policy.route import parse_next_hop
+
+if TYPE_CHECKING:
+    from angarium.policy.domains import PolicyTables
+    from angarium.policy.hooks import Policy
+    from angarium.policy.queues import QueueTable
 
 Network = IPv4Network | IPv6Network
 
@@ -80,21 +89,23 @@ class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_hops: int = 100
     allow_sender_routing: bool = False
     meta: Mapping[str, Any] = {}
+    sources: Mapping[str, Source] = {}
+    """Where each option in force was written; `meta.KEY` for one of `meta`. Defaults have none."""
 
 
 class Overlay(msgspec.Struct, frozen=True):
-    """Options for peers (or local addresses) of one network; may hold overlays itself, as the reference's L1 has it."""
+    """Options for peers (or local addresses) of one network; may hold overlays itself (reference L1)."""
 
     network: Network
     options: Mapping[str, Any]
-    """Option name → checked value, to be laid over ListenerOptions; `meta` is merged key by key."""
+    """Option name → checked value, to be laid over; `meta` is merged key by key."""
     peer: tuple[Overlay, ...] = ()
     via: tuple[Overlay, ...] = ()
     sources: Mapping[str, Source] = {}
 
 
-class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """One `[[listener]]`."""
+class Listener(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One `[[listener]]`. `policy.listeners.effective_options` lays its overlays on for one session."""
 
     name: str | None
     listen: str
@@ -109,6 +120,16 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """Its name, or what it listens on: how records and messages call it."""
         return self.name or self.listen
+
+    @property
+    def host(self) -> str:
+        """The address of `listen`, without brackets."""
+        return self.listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+    @property
+    def port(self) -> int:
+        """The port of `listen`; 0 asks for any that is free."""
+        return int(self.listen.rpartition(":")[2])
 
 
 class SpoolConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,18 +153,84 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     keep_age: float | None = None
     keep_size: int | None = None
     per_record: Mapping[str, Mapping[str, Any]] = {}
+    """Record type → `enable`, `suffix`, `log_dir`; `Any` stands for the types that are not named."""
+
+
+class ControlConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`[control]`."""
+
+    socket: str
+
+
+class DnsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`[dns]`."""
+
+    nameservers: tuple[tuple[str, int], ...] = ()
+    """Address and port of each; none: the system's."""
 
 
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of one scheduled queue (reference 8.3); also what `get_queue_config` returns."""
+    """The options of one scheduled queue (reference 8.3); also what `get_queue_config` returns.
+
+    Durations are seconds. Raises ValueError for a duration or limit that is not above zero and for a
+    `routing_domain` that is none.
+    """
 
     retry_interval: float = 20 * 60
     max_retry_interval: float | None = None
     max_age: float = 7 * 86400
     routing_domain: str | None = None
+    """`'[10.0.0.1]'`, `'[10.0.0.1]:2525'`, `'name:port'`, or a name whose MX hosts are meant."""
     connection_limit: int = 32
     max_deliveries_per_connection: int = 1024
     prohibited_hosts: tuple[Network, ...] | None = None
     """None: the built-in list (loopback, link-local, unspecified)."""
     smtp_port: int = 25
     sources: Mapping[str, Source] = {}
+    """Where each option was written. A default has no source."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work."""
+        if self.routing_domain is not None:
+            parse_next_hop(self.routing_domain, is_trusted=True)
+        for name in (
+            "retry_interval",
+            "max_age",
+            "connection_limit",
+            "max_deliveries_per_connection",
+            "smtp_port",
+        ):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above zero, not {getattr(self, name)!r}")
+        if self.max_retry_interval is not None and not self.max_retry_interval > 0:
+            raise ValueError(f"max_retry_interval must be above zero, not {self.max_retry_interval!r}")
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Everything that is in force; made whole by `policy.load`, and replaced whole."""
+
+    hostname: str
+    postmaster: Address | None = None
+    workers: int = 1
+    user: str | None = None
+    listeners: tuple[Listener, ...]
+    spool: SpoolConfig
+    log: LogConfig
+    control: ControlConfig
+    dns: DnsConfig = DnsConfig()
+    shutdown_timeout: float = 30.0
+    handler_timeout: float = 30.0
+    domains: PolicyTables
+    queues: QueueTable
+    hooks: Policy | None = None
+    """The operator's handlers, where the configuration is a Python file."""
+    sources: Mapping[str, Source] = {}
+    """Where the options outside listeners were written, as `workers` or `spool.path`."""
+    problems: tuple[Problem, ...] = ()
+    """Warnings: nothing that keeps it from being taken."""
+    hash: str
+    """Sixteen hex digits that change with the contents of any file."""
+    files: tuple[Path, ...]
+    """Every file that was read, absolute; the main file first."""
+    empty_files: tuple[str, ...] = ()
+    """Files in which nothing is said, which is how a file looks that is just being written."""

@@ -1,8 +1,8 @@
 """Where does a message go next? From queue names and routing domains to a next hop, without asking anybody.
 
 A queue name is `campaign:tenant@domain!routing_domain`, all but the domain optional. The routing domain,
-else the domain, says the next hop: a name (its MX hosts), `name:port` (that host, no MX), or an address literal
-with or without a port. What header fields or clients wrote into tenant and campaign is escaped, so that nobody
+else the domain, says the next hop: a name (its MX hosts), `name:port` (that host, no MX), or an address
+literal with or without a port. What strangers may write into tenant and campaign is escaped, so that nobody
 forges another queue's name. Raises RouteError for what is no routing domain, and nothing but RouteError.
 """
 
@@ -65,14 +65,14 @@ class QueueName(NamedTuple):
             name = f"{_escape(self.tenant)}@{name}"
         return name if self.routing_domain is None else f"{name}!{_escape(self.routing_domain, keep=':@')}"
 
-    @classmethod
-    def parse(cls, text: str) -> QueueName:
-        """Read what `str` writes. An empty part counts as absent."""
-        head, _, routing_domain = text.partition("!")
-        owner, _, domain = head.rpartition("@")
-        campaign, _, tenant = owner.rpartition(":")
-        parts = (unquote(part) or None for part in (tenant, campaign, routing_domain))
-        return cls(domain, *parts)
+
+def parse_queue_name(text: str) -> QueueName:
+    """Read what `str` writes. An empty part counts as absent."""
+    head, _, routing_domain = text.partition("!")
+    owner, _, domain = head.rpartition("@")
+    campaign, _, tenant = owner.rpartition(":")
+    parts = (unquote(part) or None for part in (tenant, campaign, routing_domain))
+    return QueueName(domain, *parts)
 
 
 def next_hop(domain: str, routing_domain: str | None = None) -> NextHop:
