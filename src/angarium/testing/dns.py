@@ -1,8 +1,8 @@
 """A real name server on loopback that serves a zone written as a dict, over UDP and TCP.
 
-For tests of what resolves names: `async with DnsServer({"example.com": {"A": ["192.0.2.1"]}}) as server`
-then, ask `server.endpoint`. Promises: counts what it was asked; a name that the zone lacks does not exist; a name
-whose value is a response code (`"SERVFAIL"`) gets it; `"SILENCE"` gets no answer. Refuses nothing.
+For tests of what resolves names: `async with DnsServer({"example.com": {"A": ["192.0.2.1"]}}) as server`,
+then ask `server.endpoint`. Promises: counts what it was asked; a name that the zone lacks does not exist; a
+name whose value is a response code (`"SERVFAIL"`) gets it; `"SILENCE"` gets no answer. Refuses nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import Counter
+from typing import cast
 
 import dns.flags
 import dns.message
@@ -103,8 +104,8 @@ class _Udp(asyncio.DatagramProtocol):
     def __init__(self, server: DnsServer) -> None:
         self._server = server
 
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
-        self._transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         octets = self._server.answer(data, _UDP_SIZE)
