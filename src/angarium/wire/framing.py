@@ -1,0 +1,220 @@
+"""Lines, content and chunks in a stream of octets (RFC 5321 sections 2.3.8 and 4.5.2, RFC 3030 section 2).
+
+Answers "where does this line, this content, this chunk end?" for what comes in, and makes content safe for
+the wire on its way out. It is the only place that knows CRLF and the leading dot: smuggling comes back
+through a second copy.
+
+Promises: only CRLF ends a line and only CRLF `.` CRLF ends content; the way the octets were cut into pieces
+never changes an answer; memory is bounded by the limits given; content that leaves here, in either direction,
+holds no bare CR or LF, and no line that a next hop which drops NUL would take for the end. Refuses to guess:
+after a defect the real end is sought all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from io import IncrementalNewlineDecoder
+
+CRLF = b"\r\n"
+HEAD = 64
+"""Octets that are kept of a line longer than its bound."""
+
+_END = b"\r\n.\r\n"
+_DOT_LINE = re.compile(rb"\r\n\.")
+_ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
+_NUL_DOT_LINE = re.compile(rb"(?:\A|(?<=\n))(?:\0+\.\0*|\.\0+)(?=\r\n)")
+
+
+class Defect(Enum):
+    """Why content cannot be taken."""
+
+    TOO_BIG = "too-big"
+    LINE_ENDINGS = "line-endings"
+    LONG_LINE = "long-line"
+
+
+class Input:
+    """The octets that came in and have not been taken yet."""
+
+    __slots__ = ("_bound", "_data", "_dotted", "_dropped", "_overflowed", "_scanned")
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._scanned = 0  # nothing before this position needs to be looked at again
+        self._dropped = 0  # octets of the current line or chunk that are gone already
+        self._dotted = False  # content: a line that begins with a stuffed dot has come
+        self._overflowed = False
+        self._bound = 0
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def append(self, data: bytes | bytearray | memoryview) -> None:
+        """Take in octets; they are copied."""
+        self._data += data
+
+    def clear(self) -> None:
+        """Forget everything that was not taken."""
+        self._data = bytearray()
+        self._scanned = self._dropped = 0
+
+    def take_line(self, bound: int) -> tuple[bytes, int] | None:
+        """The next line without its CRLF, with its length; None while it is incomplete.
+
+        Of a line longer than `bound` the first HEAD octets are exact and the rest may be missing.
+        """
+        data = self._data
+        end = data.find(CRLF, self._scanned)
+        if end < 0:
+            self._await_line_end(bound)
+            return None
+        line, length = bytes(data[:end]), end + self._dropped
+        del data[: end + 2]
+        self._scanned = self._dropped = 0
+        return line, length
+
+    def _await_line_end(self, bound: int) -> None:
+        data = self._data
+        if len(data) > bound + 1:  # one more: the last octet may be the CR of a line that just fits
+            self._dropped += len(data) - HEAD - 1
+            del data[HEAD:-1]
+        self._scanned = max(0, len(data) - 1)
+
+    def begin_content(self, limit: int) -> None:
+        """The next octets are content that ends with CRLF `.` CRLF, and has at most `limit` octets.
+
+        The CRLF of the DATA command counts as the one before a first line that begins with a dot.
+        """
+        self._data[:0] = CRLF
+        self._scanned = 0
+        self._dotted = self._overflowed = False
+        # Stuffing makes content longer by a third at most: above that it is certainly over the limit.
+        self._bound = limit + limit // 3 + len(_END)
+
+    def take_content(self, limit: int, line_length: int, *, fix: bool) -> bytes | Defect | None:
+        """The whole content, unstuffed and checked; None while its end has not come."""
+        end = self._find_end()
+        if end < 0:
+            if len(self._data) > self._bound:
+                self._discard_content()
+            return None
+        content = self._cut_content(end + len(CRLF))
+        del self._data[: end + len(_END)]
+        self._scanned = 0
+        return Defect.TOO_BIG if self._overflowed else checked(content, limit, line_length, fix=fix)
+
+    def _find_end(self) -> int:
+        """Where the CRLF before the final dot stands, or -1. One scan serves the end and the unstuffing."""
+        data = self._data
+        if not self._dotted:
+            match = _DOT_LINE.search(data, self._scanned)
+            if match is None:
+                self._scanned = max(self._scanned, len(data) - 2)
+                return -1
+            self._scanned = match.start()
+            self._dotted = not _END.startswith(bytes(data[self._scanned : self._scanned + len(_END)]))
+        end = data.find(_END, self._scanned)
+        if end < 0 and self._dotted:
+            self._scanned = max(self._scanned, len(data) + 1 - len(_END))
+        return end
+
+    def _cut_content(self, end: int) -> bytes:
+        """What stands between the CRLF of the command and the final dot, unstuffed."""
+        if self._dotted:
+            return bytes(self._data[:end].replace(b"\r\n.", CRLF)[2:])
+        with memoryview(self._data) as view:
+            return bytes(view[2:end])
+
+    def _discard_content(self) -> None:
+        """Keep only what may be the beginning of the end."""
+        del self._data[: 1 - len(_END)]
+        self._overflowed = self._dotted = True
+        self._scanned = 0
+
+    def begin_chunk(self, size: int) -> None:
+        """The next `size` octets are a chunk of content (RFC 3030)."""
+        self._bound = size
+        self._scanned = 0
+
+    def take_chunk(self, into: bytearray | None) -> bool:
+        """Move what has come of the chunk to `into` (None: drop it); tells whether the chunk is complete."""
+        size = min(self._bound, len(self._data))
+        if into is not None:
+            into += self._data[:size]
+        del self._data[:size]
+        self._bound -= size
+        return self._bound == 0
+
+
+def checked(content: bytes, limit: int, line_length: int, *, fix: bool) -> bytes | Defect:
+    """Content that is canonical and within its limits (in all; a line, CRLF not counted), or its defect.
+
+    `fix` makes bare CR and LF line ends of their own instead of refusing them.
+    """
+    if len(content) > limit:
+        return Defect.TOO_BIG
+    if not is_canonical(content):
+        if not fix:
+            return Defect.LINE_ENDINGS
+        content = canonical(content)
+    return Defect.LONG_LINE if has_long_line(content, line_length) else content
+
+
+def is_canonical(content: bytes) -> bool:
+    """Whether CR and LF stand only in CRLF, and no line is a dot to those who drop NUL.
+
+    The newline decoder is the one routine of the standard library that tells bare CR, bare LF and CRLF apart
+    in one pass; counting them takes three.
+    """
+    ends = IncrementalNewlineDecoder(None, translate=False)
+    ends.decode(content.decode("latin-1"), final=True)
+    if ends.newlines not in {None, "\r\n"}:
+        return False
+    return 0 not in content or _NUL_DOT_LINE.search(content) is None
+
+
+def canonical(content: bytes) -> bytes:
+    """Make every bare CR and every bare LF a CRLF, and take the NULs out of a line of NULs and a dot."""
+    return _NUL_DOT_LINE.sub(b".", _ANY_LINE_END.sub(CRLF, content))
+
+
+def has_long_line(content: bytes, line_length: int) -> bool:
+    """Whether canonical content has a line of more than `line_length` octets, CRLF not counted.
+
+    Strides from line end to line end as far as a line may reach, so that few lines are touched.
+    """
+    window = line_length + 2
+    position, size, rfind = 0, len(content), content.rfind
+    while size - position > window:
+        end = rfind(b"\n", position, position + window)
+        if end < 0:
+            return True
+        position = end + 1
+    return not content.endswith(b"\n") and size - position > line_length
+
+
+def wire_content(parts: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
+    """Content as it goes on the wire: dots stuffed, a final CRLF, and the end (RFC 5321 section 4.5.2).
+
+    Parts that are canonical, end with CRLF and need no stuffing are passed on as they are. What is not
+    canonical is made so: a next hop less strict than this one must not find a second message in it.
+    """
+    content = [part for part in parts if len(part)]
+    if any(part[-2:] != CRLF for part in content[:-1]):
+        content = [b"".join(content)]
+    out: list[bytes | memoryview] = []
+    for part in content:
+        out += _stuffed(part)
+    out.append(b".\r\n" if not out or out[-1][-2:] == CRLF else _END)
+    return out
+
+
+def _stuffed(part: bytes | memoryview) -> Iterable[bytes | memoryview]:
+    octets = part if isinstance(part, bytes) else bytes(part)
+    if not is_canonical(octets):
+        octets = part = canonical(octets)
+    if _DOT_LINE.search(octets):
+        octets = part = octets.replace(b"\r\n.", b"\r\n..")
+    return (b".", part) if octets[:1] == b"." else (part,)

@@ -1,0 +1,427 @@
+"""The receiving side of SMTP, without input or output (RFC 5321, 2920, 1870, 6531, 3030, 3207, 4954).
+
+Answers "what did the client say?": octets go in with `receive_data`, events come out of `next_event`, one at
+a time; each is answered with `send` before the next is pulled, so that pipelining needs no queue; all replies
+queued so far come out of `data_to_send` in one piece.
+
+Promises: any chunking of the octets gives the same events; garbage gives one Refused a line; memory is
+bounded by the limits; every final reply after content ends the transaction, and EHLO, HELO and RSET reset it;
+nothing that came before a TLS handshake is known after it. Refuses to decide anything about mail: the replies
+it makes by itself are about grammar, sequence and limits. STATES is the whole state machine; `state_table`
+prints it.
+
+The shell pulls until NEED_DATA before it reads again; what it hands in beyond that is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from angarium.mail.status import Reply, reply
+from angarium.wire.commands import decode_base64, parse_bdat, parse_command, require_ascii
+from angarium.wire.events import (
+    NEED_DATA,
+    Answerable,
+    Auth,
+    AuthResponse,
+    Chunk,
+    Command,
+    Content,
+    Data,
+    Disconnected,
+    Ehlo,
+    Event,
+    Expn,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Refused,
+    Rset,
+    StartTls,
+    Vrfy,
+    Xclient,
+)
+from angarium.wire.extensions import CommandError, Extensions
+from angarium.wire.framing import HEAD, Defect, Input, checked
+
+_MAX_REPLY_TEXT = 500  # octets a line, so that code and CRLF fit 512: RFC 5321 section 4.5.3.1.5
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SECRET = b"[redacted]"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of anything is taken."""
+
+    message_size: int = 20 * 1024 * 1024
+    """Octets of content, CRLF counted, stuffing not."""
+    line_length: int = 998
+    """Octets of a command line or a line of content, CRLF not counted (RFC 5321 section 4.5.3.1.6)."""
+    auth_line: int = 12_288
+    """Octets of a line of an AUTH exchange, CRLF not counted (RFC 4954 section 4)."""
+    fix_line_endings: bool = False
+    """Make bare CR and LF in content line ends, instead of refusing the content."""
+
+
+class State(Enum):
+    """Where a session stands."""
+
+    CONNECTED = "connected"
+    """Nothing was said yet: the greeting is missing."""
+    READY = "ready"
+    MAIL = "mail"
+    """A transaction without recipients."""
+    RCPT = "rcpt"
+    """A transaction with recipients."""
+    CONTENT = "content"
+    """354 was said: everything is content."""
+    CHUNKS = "chunks"
+    """A transaction whose content comes by BDAT."""
+    AUTH = "auth"
+    """334 was said: the next line is a response."""
+    HANDSHAKE = "handshake"
+    """220 was said to STARTTLS: nothing may come before TLS has begun."""
+    CLOSED = "closed"
+
+
+_ANYWHERE = {Ehlo, Helo, Rset, Noop, Quit, Vrfy, Expn, Help, StartTls}
+_TRANSACTION = frozenset({State.MAIL, State.RCPT, State.CHUNKS})
+
+STATES: Final = {
+    State.READY: _ANYWHERE | {Mail, Auth, Xclient},
+    State.MAIL: _ANYWHERE | {Rcpt},
+    State.RCPT: _ANYWHERE | {Rcpt, Data, Chunk},
+    State.CHUNKS: _ANYWHERE | {Chunk},
+}
+"""Which commands each state takes; every other one gets 503. The other states take no commands."""
+
+_Step = tuple[State | None, State | None, State | None]
+STEPS: Final[dict[type[Answerable], _Step]] = {
+    Ehlo: (State.READY, None, None),
+    Helo: (State.READY, None, None),
+    Mail: (State.MAIL, None, None),
+    Rcpt: (State.RCPT, None, None),
+    Data: (State.READY, State.CONTENT, State.READY),
+    Chunk: (State.CHUNKS, State.READY, State.READY),
+    Content: (State.READY, State.READY, State.READY),
+    Rset: (State.READY, None, None),
+    Quit: (State.CLOSED, State.CLOSED, State.CLOSED),
+    StartTls: (State.HANDSHAKE, None, None),
+    Auth: (State.READY, State.AUTH, State.READY),
+    AuthResponse: (State.READY, State.AUTH, State.READY),
+    Xclient: (State.READY, None, None),
+}
+"""Where an answer leads: 2yz, 3yz, refusal; None, or not listed: the state stays. 421 always closes."""
+
+_STAYS: Final[_Step] = (None, None, None)
+_ENDS: Final[_Step] = (State.READY, State.READY, State.READY)
+
+_SEQUENCE: Final[dict[type[Answerable], str]] = {
+    Mail: "5.5.0 a transaction is open already; RSET ends it",
+    Rcpt: "5.5.0 MAIL FROM is needed first",
+    Data: "5.5.0 RCPT TO is needed first",
+    Chunk: "5.5.0 RCPT TO is needed first",
+    Auth: "5.5.1 AUTH is not permitted now",
+    Xclient: "5.5.1 a transaction is open; RSET ends it",
+}
+
+_DEFECTS: Final = {
+    Defect.TOO_BIG: (reply(552, "5.3.4 message is too big"), "too-big"),
+    Defect.LINE_ENDINGS: (
+        reply(552, "5.6.0 lines must end with CRLF, and CR and LF stand nowhere else"),
+        "line-endings",
+    ),
+    Defect.LONG_LINE: (reply(500, "5.2.3 a line of the message is too long"), "long-line"),
+}
+
+
+class Receiver:
+    """One session's protocol state. `limits` and `extensions` may be replaced between commands."""
+
+    def __init__(self, limits: Limits, extensions: Extensions) -> None:
+        self.limits = limits
+        self.extensions = extensions
+        self.state = State.CONNECTED
+        self._input = Input()
+        self._output: list[bytes] = []
+        self._pending: Answerable | None = None
+        self._step: _Step = _STAYS
+        self._eof = False
+        self._authenticated = False
+        self._smtputf8 = False
+        self._secrets_may_follow = False  # credentials sent blindly after AUTH was refused
+        self._chunk: tuple[int, bool] | None = None  # size and LAST of the chunk that is coming
+        self._chunk_error: CommandError | None = None
+        self._chunks = bytearray()
+
+    # What comes in
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take in octets. Between STARTTLS and TLS they close the session (RFC 3207 section 5)."""
+        if self.state is State.HANDSHAKE:
+            self._close()
+        if self.state is not State.CLOSED:
+            self._input.append(data)
+
+    def receive_eof(self) -> None:
+        """The client sends nothing more; what it has sent is still understood."""
+        self._eof = True
+
+    @property
+    def has_buffered_input(self) -> bool:
+        """Whether octets came in that are not understood yet, such as those of early talkers."""
+        return len(self._input) > 0
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether MAIL was accepted and the transaction has not ended."""
+        return self.state in _TRANSACTION or self.state is State.CONTENT
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the session is over: send what is left, then close the connection."""
+        return self.state is State.CLOSED
+
+    # What it says
+
+    def next_event(self) -> Event:
+        """The next thing the client said. Raises RuntimeError while an event waits for its reply."""
+        if self._pending is not None:
+            raise RuntimeError(f"{type(self._pending).__name__} waits for its reply")
+        event = self._understand()
+        if event is None:
+            return self._nothing()
+        self._pending = event
+        return event
+
+    def _nothing(self) -> Event:
+        if self.state is State.CLOSED or self._eof:
+            return Disconnected(self.state.value)
+        return NEED_DATA
+
+    def _understand(self) -> Answerable | None:
+        if self._chunk is not None:
+            return self._read_chunk()
+        if self.state is State.CONTENT:
+            return self._read_content()
+        if self.state is State.AUTH:
+            return self._read_auth_response()
+        return self._read_command() if self.state in STATES else None
+
+    def _read_command(self) -> Answerable | None:
+        taken = self._input.take_line(self.limits.auth_line)
+        if taken is None:
+            return None
+        line, length = taken
+        if length > self.limits.line_length and (length > self.limits.auth_line or not _is_auth(line)):
+            return self._refused(CommandError(reply(500, "5.2.3 line too long"), "too-long"), line[:HEAD])
+        try:
+            if line[:5].upper() == b"BDAT ":
+                return self._begin_chunk(*parse_bdat(line))
+            command = parse_command(line, self.extensions)
+            self._check(command, line)
+        except CommandError as error:
+            return self._refused(error, line)
+        self._secrets_may_follow = type(command) is Auth
+        self._step = STEPS.get(type(command), _STAYS)
+        return command
+
+    def _check(self, command: Command, line: bytes) -> None:
+        """Refuse what stands at the wrong place; raises CommandError."""
+        self._check_sequence(type(command))
+        if type(command) is Mail:
+            if command.parameters.size > self.limits.message_size:
+                raise CommandError(*_DEFECTS[Defect.TOO_BIG])
+        elif type(command) is Rcpt:
+            if not self._smtputf8:
+                require_ascii(line.decode())
+        elif type(command) is Auth and self._authenticated:
+            raise CommandError(reply(503, "5.5.1 this session has authenticated already"), "sequence")
+        elif type(command) is StartTls and len(self._input):
+            raise CommandError(reply(421, "4.7.0 input came together with STARTTLS"), "early-input")
+
+    def _check_sequence(self, kind: type[Answerable]) -> None:
+        if kind not in STATES[self.state]:
+            text = _SEQUENCE[Rcpt if kind in {Data, Chunk} and self.state is State.READY else kind]
+            if self.state is State.CHUNKS and kind in {Rcpt, Data}:
+                text = "5.5.0 the content has begun with BDAT"
+            raise CommandError(reply(503, text), "sequence")
+
+    def _refused(self, error: CommandError, line: bytes, step: _Step = _STAYS) -> Refused:
+        self._step = step
+        return Refused(error.reply, self._without_secrets(line, error.why), error.why)
+
+    def _without_secrets(self, line: bytes, why: str) -> bytes:
+        """The line as it may be recorded: no response of an AUTH exchange, not even of a refused one."""
+        if _is_auth(line):
+            self._secrets_may_follow = True
+            return b"AUTH " + _SECRET
+        return (
+            _SECRET if self._secrets_may_follow and why in {"syntax", "encoding", "unknown-command"} else line
+        )
+
+    def _read_content(self) -> Answerable | None:
+        limits = self.limits
+        content = self._input.take_content(
+            limits.message_size, limits.line_length, fix=limits.fix_line_endings
+        )
+        return None if content is None else self._content(content)
+
+    def _content(self, content: bytes | Defect) -> Answerable:
+        if isinstance(content, Defect):
+            return self._refused(CommandError(*_DEFECTS[content]), b"", _ENDS)
+        self._step = _ENDS
+        return Content(content)
+
+    def _read_auth_response(self) -> Answerable | None:
+        taken = self._input.take_line(self.limits.auth_line)
+        if taken is None:
+            return None
+        line, length = taken
+        try:
+            if length > self.limits.auth_line:
+                raise CommandError(reply(500, "5.5.6 line of the AUTH exchange too long"), "too-long")
+            if line == b"*":
+                raise CommandError(reply(501, "5.5.0 AUTH was cancelled"), "cancelled")
+            response = AuthResponse(decode_base64(line.decode("latin-1")))
+        except CommandError as error:
+            return self._refused(error, _SECRET, _ENDS)
+        self._step = STEPS[AuthResponse]
+        return response
+
+    # BDAT (RFC 3030): a chunk is read to its end whatever becomes of it
+
+    def _begin_chunk(self, size: int, last: bool) -> Answerable | None:
+        self._chunk = (size, last)
+        self._input.begin_chunk(size)
+        self._chunk_error = None
+        try:
+            if not self.extensions.chunking:
+                raise CommandError(reply(502, "5.5.1 BDAT is not offered"), "not-offered")
+            self._check_sequence(Chunk)
+            if len(self._chunks) + size > self.limits.message_size:
+                raise CommandError(*_DEFECTS[Defect.TOO_BIG])
+        except CommandError as error:
+            self._chunk_error = error
+        return self._read_chunk()
+
+    def _read_chunk(self) -> Answerable | None:
+        assert self._chunk is not None
+        if not self._input.take_chunk(None if self._chunk_error else self._chunks):
+            return None
+        (size, last), self._chunk = self._chunk, None
+        if self._chunk_error is not None:
+            step = _ENDS if self._chunk_error.why == "too-big" else _STAYS
+            return self._refused(self._chunk_error, b"BDAT %d" % size, step)
+        if last:
+            return self._content(self._chunked_content())
+        self._step = STEPS[Chunk]
+        return Chunk(size)
+
+    def _chunked_content(self) -> bytes | Defect:
+        content, self._chunks = bytes(self._chunks), bytearray()
+        if content and not content.endswith(b"\n"):
+            content += b"\r\n"
+        limits = self.limits
+        return checked(content, limits.message_size + 2, limits.line_length, fix=limits.fix_line_endings)
+
+    # What is answered
+
+    def send_greeting(self, answer: Reply) -> None:
+        """Greet with 220; every other code ends the session (RFC 5321 section 3.1)."""
+        self.state = State.READY if answer.code == 220 else State.CLOSED
+        self._queue(answer.code, answer.full_text)
+
+    def send_ehlo(self, hostname: str) -> None:
+        """Accept the pending EHLO and say what is offered."""
+        self.send(Reply(250, None, "\n".join([hostname, *self.extensions.lines()])))
+
+    def send(self, answer: Reply) -> None:
+        """Answer the pending event; without one only 421 may be said (RuntimeError for anything else)."""
+        if self._pending is None and not answer.closes:
+            raise RuntimeError("no event waits for a reply")
+        self._queue(answer.code, answer.full_text)
+        self._settle(answer)
+
+    def _settle(self, answer: Reply) -> None:
+        """Move the state machine."""
+        event, self._pending = self._pending, None
+        self._authenticated |= answer.code == 235
+        success, more, refusal = self._step
+        step = success if answer.is_positive else more if answer.is_intermediate else refusal
+        if answer.closes or step is State.CLOSED:
+            self._close()
+        elif step is not None:
+            self._enter(step, event)
+
+    def _enter(self, state: State, event: Answerable | None) -> None:
+        self.state = state
+        if state is State.READY:
+            self._reset()
+        elif state is State.CONTENT:
+            self._input.begin_content(self.limits.message_size)
+        elif type(event) is Mail:
+            self._smtputf8 = event.parameters.smtputf8
+
+    def _reset(self) -> None:
+        self._smtputf8 = False
+        self._chunks = bytearray()
+
+    def _close(self) -> None:
+        self.state = State.CLOSED
+        self._input.clear()
+        self._chunk = None
+
+    def restart(self, extensions: Extensions) -> None:
+        """TLS has begun, or XCLIENT was answered 220: forget everything learnt, offer `extensions`.
+
+        A session that closed while shaking hands stays closed.
+        """
+        self.extensions = extensions
+        self._authenticated = self._secrets_may_follow = False
+        self._reset()
+        if self.state is not State.CLOSED:
+            self.state = State.READY
+
+    def data_to_send(self) -> bytes:
+        """All replies queued since the last call; write them at once."""
+        output, self._output = self._output, []
+        return output[0] if len(output) == 1 else b"".join(output)
+
+    def _queue(self, code: int, text: str) -> None:
+        if text.isprintable() and len(text) <= _MAX_REPLY_TEXT:
+            self._output.append(f"{code} {text}\r\n".encode("ascii", "replace"))
+            return
+        lines = [_CONTROL.sub(" ", line)[:_MAX_REPLY_TEXT] for line in text.split("\n")]
+        wire = [f"{code}-{line}\r\n" for line in lines[:-1]]
+        self._output.append("".join([*wire, f"{code} {lines[-1]}\r\n"]).encode("ascii", "replace"))
+
+
+def _is_auth(line: bytes) -> bool:
+    return line.lstrip()[:4].upper() == b"AUTH"
+
+
+def state_table() -> str:
+    """The state machine as text: state × command → where 2yz, 3yz and a refusal lead, or 503."""
+    kinds = [*_SEQUENCE, *sorted(_ANYWHERE, key=lambda kind: kind.__name__)]
+    rows = [["", *(_name(kind) for kind in kinds)]]
+    rows += [[state.value, *(_cell(state, kind) for kind in kinds)] for state in STATES]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _name(kind: type[Answerable]) -> str:
+    return "BDAT" if kind is Chunk else kind.__name__.upper()
+
+
+def _cell(state: State, kind: type[Answerable]) -> str:
+    if kind not in STATES[state]:
+        return "503"
+    steps = STEPS.get(kind, _STAYS)
+    return "/".join("-" if step is None else step.value for step in steps).replace("-/-/-", "-")
