@@ -1,4 +1,4 @@
-"""Is an address this machine's own? Asked of the kernel, since it alone knows (containers, new interfaces)."""
+"""Is an address this machine's own? The kernel knows (containers, interfaces come and go)."""
 
 from __future__ import annotations
 

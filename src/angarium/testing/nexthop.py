@@ -1,0 +1,216 @@
+"""A scripted next hop: an SMTP server on loopback that does at each stage what the test wrote down.
+
+Answers "what does delivery do when …": refuse, close, hang, or talk nonsense, at any stage, on the first
+connection and not on the second. Promises: connection n follows the n-th script (later ones accept
+everything), a stage's n-th command its n-th step; what it was told is kept; `until` waits for what is to
+happen, so that no test sleeps. Commands that come together are answered together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+STAGES = ("banner", "ehlo", "helo", "mail", "rcpt", "data", "content", "rset", "quit")
+"""What a script has steps for; `banner` is the greeting, `content` the reply to the final dot."""
+
+
+class Do(Enum):
+    """What can be done besides replying."""
+
+    ACCEPT = "accept"
+    CLOSE = "close"
+    """Close the connection without a word."""
+    HANG = "hang"
+    """Say nothing more, and read nothing more."""
+
+
+Step = str | Do
+"""A reply (lines separated by LF; after a 421 the connection is closed), or what to do instead."""
+Script = Mapping[str, Step | Sequence[Step]]
+"""Stage → its step, or its steps in order; what has no step is accepted."""
+
+_EHLO = "250-next.hop\n250-PIPELINING\n250-SIZE 10000000\n250-8BITMIME\n250-SMTPUTF8\n250 ENHANCEDSTATUSCODES"
+_REPLIES = {
+    "banner": "220 next.hop ESMTP",
+    "ehlo": _EHLO,
+    "data": "354 Go on",
+    "quit": "221 2.0.0 Bye",
+}
+
+
+@dataclass(slots=True)
+class Taken:
+    """A message that was answered with 2yz."""
+
+    sender: str
+    recipients: list[str]
+    content: bytes
+    """With its dots unstuffed."""
+    connection: int
+    """Which connection it came by, from 0."""
+
+
+class NextHop:
+    """`async with NextHop({"mail": "421 4.3.2 Bye"}, {}) as hop`; connect to 127.0.0.1:`hop.port`.
+
+    `port` 0 is any that is free.
+    """
+
+    def __init__(self, *scripts: Script, port: int = 0) -> None:
+        self.scripts = scripts
+        self.port = port
+        self.taken: list[Taken] = []
+        self.commands: list[list[str]] = []
+        """The command lines of each connection."""
+        self.open = self.most_open = 0
+        """Connections that are open now, and the most that ever were."""
+        self.sessions: set[_Session] = set()
+        self._server: asyncio.Server | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many connections have been made."""
+        return len(self.commands)
+
+    @property
+    def route(self) -> str:
+        """The routing domain that leads here."""
+        return f"[127.0.0.1]:{self.port}"
+
+    async def __aenter__(self) -> NextHop:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Session(self), "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for session in tuple(self.sessions):
+            session.transport.abort()
+        await self._server.wait_closed()
+
+    def close_all(self) -> None:
+        """Close every connection without a word."""
+        for session in tuple(self.sessions):
+            session.transport.close()
+
+    async def until(self, condition: Callable[[], bool], *, limit: float = 10.0) -> None:
+        """Wait until the condition holds, looking again whenever anything happens here."""
+        async with asyncio.timeout(limit):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    def changed(self) -> None:
+        """Something happened: whoever waits looks again."""
+        self._changed.set()
+
+
+class _Session(asyncio.Protocol):
+    def __init__(self, hop: NextHop) -> None:
+        self._hop = hop
+        self._input = b""
+        self._out: list[bytes] = []
+        self._in_content = False
+        self._is_deaf = False
+        self._sender = ""
+        self._recipients: list[str] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        hop = self._hop
+        self._number = hop.connections
+        script = hop.scripts[self._number] if self._number < len(hop.scripts) else {}
+        self._steps = {stage: _steps(script.get(stage, ())) for stage in STAGES}
+        hop.commands.append([])
+        hop.open += 1
+        hop.most_open = max(hop.most_open, hop.open)
+        hop.sessions.add(self)
+        self._answer("banner")
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._hop.open -= 1
+        self._hop.sessions.discard(self)
+        self._hop.changed()
+
+    def data_received(self, data: bytes) -> None:
+        self._input += data
+        while not self._is_deaf and (self._content() if self._in_content else self._command()):
+            pass
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._out:
+            self.transport.write(b"".join(self._out))
+            self._out.clear()
+        self._hop.changed()
+
+    def _command(self) -> bool:
+        line, found, rest = self._input.partition(b"\r\n")
+        if not found:
+            return False
+        self._input = rest
+        text = line.decode("utf-8", "replace")
+        self._hop.commands[self._number].append(text)
+        stage = text[:4].lower()
+        code = self._answer(stage) if stage in STAGES else self._say("502 5.5.1 Unknown")
+        if stage in ("mail", "rset") and code == "250":
+            self._sender, self._recipients = _path(text), []
+        elif stage == "rcpt" and code == "250":
+            self._recipients.append(_path(text))
+        elif stage == "data":
+            self._in_content = code == "354"
+        elif stage == "quit":
+            self._close()
+        return True
+
+    def _content(self) -> bool:
+        content, found, rest = (b"\r\n" + self._input).partition(b"\r\n.\r\n")
+        if not found:
+            return False
+        self._input = rest
+        self._in_content = False
+        plain = (content + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
+        taken = Taken(self._sender, self._recipients, plain, self._number)
+        if self._answer("content").startswith("2"):
+            self._hop.taken.append(taken)
+        return True
+
+    def _answer(self, stage: str) -> str:
+        """Do the next step of a stage; returns the code that was said, or ""."""
+        steps = self._steps[stage]
+        step = steps.pop(0) if steps else Do.ACCEPT
+        if step is Do.CLOSE:
+            self._close()
+        elif step is Do.HANG:
+            self._is_deaf = True
+            self.transport.pause_reading()
+        else:
+            return self._say(_REPLIES.get(stage, "250 2.0.0 OK") if isinstance(step, Do) else step)
+        return ""
+
+    def _say(self, text: str) -> str:
+        self._out.append(text.replace("\n", "\r\n").encode() + b"\r\n")
+        if text.startswith("421"):
+            self._close()
+        return text[:3]
+
+    def _close(self) -> None:
+        self._is_deaf = True
+        self._flush()
+        self.transport.close()
+
+
+def _steps(steps: Step | Sequence[Step]) -> list[Step]:
+    return [steps] if isinstance(steps, (str, Do)) else list(steps)
+
+
+def _path(line: str) -> str:
+    return line.partition("<")[2].rpartition(">")[0]
