@@ -6,6 +6,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Final
+
+TRACE_FIELD: Final = "X-Angarium-Ref"
+"""The supplemental trace header: what lets a report find its message again."""
 
 _RECEIVED = re.compile(rb"^Received[ \t]*:", re.MULTILINE | re.IGNORECASE)
 

@@ -110,6 +110,8 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
     date: str | None = None
     list_unsubscribe: str | None = None
+    feedback_id: str | None = None
+    """The CFBL-Feedback-ID field (RFC 9477 section 3.2)."""
     trace: str | None = None
     """Our supplemental trace header's value, raw and unverified (see `mail.trace`)."""
     marks: dict[str, Mark] = {}

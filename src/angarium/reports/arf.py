@@ -1,0 +1,162 @@
+"""What does a feedback report state? (RFC 5965, RFC 6591; Microsoft's mail without a feedback part)
+
+Each field is read on its own, under the JSON names of the log record. Recipient, source address and date are taken
+from the returned message where the provider leaves them out, and then marked `derived`.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Any, Final
+
+from angarium.mail.mime import Fields
+from angarium.reports.fields import clean_address, read_blocks, read_date, read_mta
+from angarium.reports.original import recipients_of
+from angarium.reports.values import Feedback, Mark, Texts
+
+_SINGLE: Final = {
+    "feedback-type": "feedback_type",
+    "user-agent": "user_agent",
+    "version": "version",
+    "original-envelope-id": "original_envelope_id",
+    "original-mail-from": "original_mail_from",
+    "source-ip": "source_ip",
+}
+_MULTIPLE: Final = {
+    "authentication-results": "authentication_results",
+    "original-rcpt-to": "original_rcpt_to",
+    "original-rcptto": "original_rcpt_to",
+    "original-rcpto-to": "original_rcpt_to",
+    "reported-domain": "reported_domain",
+    "reported-uri": "reported_uri",
+}
+_OTHERWISE: Final = frozenset({"arrival-date", "received-date", "incidents", "reporting-mta"})
+_ADDRESSES: Final = frozenset(
+    {"original-mail-from", "original-rcpt-to", "original-rcptto", "original-rcpto-to"}
+)
+# Fields of which one at least makes a part a feedback report that is worth recording.
+_TELLING: Final = frozenset(
+    {"feedback-type", "abuse-type", "source-ip", "original-mail-from", "original-rcpt-to"}
+)
+
+_SOURCE_IP = re.compile(
+    r"\b(?:from IP|IP address|source[- ]ip:?|from)\s+\[?([0-9A-Fa-f.:]{7,45})\b", re.IGNORECASE
+)
+_ON_DATE = re.compile(r"\bon ((?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? [^\n<]{10,60})")
+_HOP_IP = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f.:]{7,45})\]")
+
+
+def read_arf(text: str, prose: str, returned: Fields) -> Feedback | None:
+    """Read a feedback part's text, with the human part and the returned message's fields; None if it says nothing."""
+    fields = _collect(text)
+    if not _TELLING & fields.keys():
+        return None
+    values, unparsed = _values(fields)
+    marks: dict[str, Mark] = dict.fromkeys(values, "reported")
+    for name, value in _recovered(values, prose, returned).items():
+        values[name], marks[name] = value, "derived"
+    return Feedback(
+        **values,
+        extensions=_extensions(fields),
+        unparsed=unparsed,
+        fields=fields,
+        marks=marks,
+    )
+
+
+def read_jmrp(prose: str, returned: Fields) -> Feedback:
+    """Microsoft's JMRP mail: no feedback part, but a returned message with fields of Microsoft's own."""
+    recovered = _recovered({}, prose, returned)
+    values = {"feedback_type": "abuse", **recovered}
+    return Feedback(**values, marks=dict.fromkeys(values, "derived"))
+
+
+def _collect(text: str) -> Texts:
+    fields: Texts = {}
+    for block in read_blocks(text):
+        for name, value in block:
+            if value:
+                fields[name] = (*fields.get(name, ()), value)
+    return fields
+
+
+def _values(fields: Texts) -> tuple[dict[str, Any], Texts]:
+    values: dict[str, Any] = {}
+    unparsed: Texts = {}
+    for name, texts in fields.items():
+        cleaned = tuple(map(clean_address, texts)) if name in _ADDRESSES else texts
+        if name in _SINGLE:
+            values[_SINGLE[name]] = cleaned[0]
+        elif name in _MULTIPLE:
+            key = _MULTIPLE[name]
+            values[key] = tuple(dict.fromkeys((*values.get(key, ()), *cleaned)))
+    if "feedback_type" in values:
+        values["feedback_type"] = values["feedback_type"].split()[0].strip(";,").lower()
+    elif "complaint" in " ".join(fields.get("abuse-type", ())).lower():
+        values["feedback_type"] = "abuse"
+    _read_others(fields, values, unparsed)
+    return values, unparsed
+
+
+def _read_others(fields: Texts, values: dict[str, Any], unparsed: Texts) -> None:
+    for name in ("arrival-date", "received-date"):
+        date = read_date(fields[name][0]) if name in fields else None
+        if date:
+            values.setdefault("arrival_date", date)
+        elif name in fields:
+            unparsed[name] = fields[name]
+    if "incidents" in fields:
+        number = fields["incidents"][0].strip()
+        if number.isascii() and number.isdigit() and len(number) < 10:
+            values["incidents"] = int(number)
+        else:
+            unparsed["incidents"] = fields["incidents"]
+    mta = read_mta(fields["reporting-mta"][0]) if "reporting-mta" in fields else None
+    if mta:
+        values["reporting_mta"] = mta
+
+
+def _extensions(fields: Texts) -> Texts:
+    known = _SINGLE.keys() | _MULTIPLE.keys() | _OTHERWISE
+    return {name: texts for name, texts in fields.items() if name not in known}
+
+
+def _recovered(values: dict[str, Any], prose: str, returned: Fields) -> dict[str, Any]:
+    """What the report itself does not state, but its human part or the returned message shows."""
+    found: dict[str, Any] = {
+        "original_rcpt_to": recipients_of(returned),
+        "source_ip": _first_ip(_SOURCE_IP.findall(prose)) or _sender_ip(returned),
+        "arrival_date": _date(prose, returned),
+    }
+    return {name: value for name, value in found.items() if value and not values.get(name)}
+
+
+def _sender_ip(returned: Fields) -> str | None:
+    """The address that handed our message over: the topmost Received field that shows a public one."""
+    for name in ("x-originating-ip", "x-sender-ip"):
+        found = _first_ip(_HOP_IP.findall(returned.get(name, [""])[0]))
+        if found:
+            return found
+    return _first_ip(address for hop in returned.get("received", ()) for address in _HOP_IP.findall(hop))
+
+
+def _first_ip(texts: Any) -> str | None:
+    for text in texts:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            continue
+        if not (address.is_loopback or address.is_unspecified):
+            return str(address)
+    return None
+
+
+def _date(prose: str, returned: Fields) -> str | None:
+    match = _ON_DATE.search(prose)
+    stated = read_date(match[1]) if match else None
+    if stated:
+        return stated
+    hops = returned.get("received", ())
+    date = read_date(hops[0].rpartition(";")[2].strip()) if hops else None
+    return date or (read_date(returned["date"][0]) if "date" in returned else None)

@@ -1,0 +1,196 @@
+"""Is this a bounce that follows no RFC, and what does it say?
+
+Three kinds of evidence are weighed: who speaks, what is said, and of what mail. Each must be there; a person who
+writes about bounces, a machine that writes about something else, and a newsletter lack one of them. What was found
+is read out of the text by its form (`prose`), and marked `derived`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import re2
+
+from angarium.mail.mime import Fields, Part, decode_words, read_fields, text_of
+from angarium.reports import clues
+from angarium.reports.dsn import choose_status, read_dsn
+from angarium.reports.fields import clean_address
+from angarium.reports.original import RETURNED_TYPES, find_returned, recipients_of
+from angarium.reports.prose import Found, cut_returned, find_recipients
+from angarium.reports.reply import one_line, read_reply
+from angarium.reports.values import Action, Bounce, Recipient, Reply
+
+MAX_WORDS: Final = 12_000  # characters of a bounce's own words
+MAX_FALLBACK: Final = 5  # recipients taken from the returned message where the text names none
+
+ENOUGH_WHO: Final = 2
+ENOUGH_WHAT: Final = 3
+ENOUGH_WHOM: Final = 2
+ENOUGH: Final = 8
+
+_ADDRESS = re.compile(r"[^\s<>\"'(),;:]{1,80}@[^\s<>\"'(),;:]{1,255}")
+_NULL_PATH = re.compile(r"\s*<?\s*(?:>|mailer-daemon\b|null>|$)", re.IGNORECASE)
+_DELAYED = re.compile(
+    r"not yet been delivered|has been delayed|is delayed|(message|mail) delayed|warning message only|still undelivered|will (be retried|keep trying|continue)"
+    r"|attempts will continue|for past [\d.]+ (hour|day|min)|no action is required|遅延|延迟|verzögert|retard",
+    re.IGNORECASE,
+)
+_FIELD_IN_TEXT = re.compile(r"^(final-recipient|original-recipient)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_FIRST_FIELD = re.compile(
+    r"^(reporting-mta|original-envelope-id|final-recipient|original-recipient|action)[ \t]*:",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+class Clues:
+    """A table of clues compiled into one automaton: all of them are looked for in one pass."""
+
+    def __init__(self, table: Sequence[clues.Clue]) -> None:
+        options = re2.Options()
+        options.case_sensitive = False
+        options.log_errors = False
+        self._table = table
+        self._set = re2.Set.SearchSet(options)
+        for clue in table:
+            self._set.Add(clue.pattern)
+        self._set.Compile()
+
+    def search(self, text: str) -> tuple[clues.Clue, ...]:
+        """The clues that a text shows, in the order of their table."""
+        found = self._set.Match(text.encode("utf-8", "replace")) or []
+        return tuple(self._table[n] for n in sorted(found))
+
+
+_SENDERS = Clues(clues.SENDERS)
+_SUBJECTS = Clues(clues.SUBJECTS)
+_PHRASES = Clues(clues.PHRASES)
+_AGAINST = Clues(clues.AGAINST)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A bounce read by its shape."""
+
+    why: str
+    bounce: Bounce
+    returned: Fields
+
+
+def is_from_mail_system(top: Fields, *, null_sender: bool | None) -> int:
+    """How much the header says that a mail system speaks (0 for people): cheap, and asked of every message."""
+    if null_sender is None:
+        null_sender = any(map(_NULL_PATH.match, top.get("return-path", ())))
+    weight = 3 if null_sender else 0
+    if "x-failed-recipients" in top:
+        weight += 4
+    speakers = " ".join(top.get("from", [])[:2] + top.get("sender", [])[:1] + top.get("return-path", [])[:2])
+    found = _SENDERS.search(decode_words(speakers[:2000]))
+    return weight + max((clue.weight for clue in found), default=0)
+
+
+def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading | None:
+    """Weigh a message that is no report by its type; None where the evidence is not enough."""
+    top = parts[0].fields
+    who = is_from_mail_system(top, null_sender=null_sender)
+    if who < ENOUGH_WHO:
+        return None
+    subject = decode_words(top.get("subject", [""])[0])
+    if "disposition-notification" in parts[0].parameters.get("report-type", "") or _AGAINST.search(subject):
+        return None
+    words, returned = own_words(parts)
+    said = _PHRASES.search(" ".join(words.split()))
+    titles = _SUBJECTS.search(subject)
+    what = max((clue.weight for clue in said), default=0) + max((clue.weight for clue in titles), default=0)
+    if what < ENOUGH_WHAT:
+        return None
+    recipients = recipients_in(words, top, returned)
+    whom = _weigh_whom(parts, top, words, returned)
+    if whom < ENOUGH_WHOM or who + what + whom < ENOUGH or not recipients:
+        return None
+    word = max((*said, *titles), key=lambda clue: clue.weight).word
+    return Reading(word, Bounce(recipients=recipients), returned)
+
+
+def _weigh_whom(parts: Sequence[Part], top: Fields, words: str, returned: Fields) -> int:
+    """What the message shows of the mail that it speaks of: the mail itself, a recipient, a reply."""
+    weight = 2 if returned or any(part.media_type in RETURNED_TYPES for part in parts[1:]) else 0
+    weight += 2 if find_recipients(words, _own_addresses(top)) else 0
+    weight += 2 if "x-failed-recipients" in top else 0
+    weight += 1 if read_reply(words) else 0
+    return weight
+
+
+def own_words(parts: Sequence[Part]) -> tuple[str, Fields]:
+    """The words of a report itself, and the header fields of the message that it returns."""
+    returned = find_returned(parts)
+    text = _readable(parts)
+    words, rest = cut_returned(text)
+    if not returned and rest:
+        returned = read_fields(rest.encode("utf-8", "replace"))
+    return words[:MAX_WORDS], returned
+
+
+def _readable(parts: Sequence[Part]) -> str:
+    """The first plain text of a message, or its first HTML where there is none."""
+    leaves = [part for part in parts if not part.is_split]
+    for kinds in (("text/plain", "message/delivery-status"), ("text/html",), ("multipart/",)):
+        texts = [text_of(part) for part in leaves if part.media_type.startswith(kinds)][:2]
+        texts = [text for text in texts if text.strip()]
+        if texts:
+            return texts[0]
+    return ""
+
+
+def recipients_in(words: str, top: Fields, returned: Fields) -> tuple[Recipient, ...]:
+    """The recipients that a bounce's words, its X-Failed-Recipients field or the returned message name."""
+    if _FIELD_IN_TEXT.search(words):
+        start = _FIRST_FIELD.search(words)
+        stated = read_dsn([words[start.start() :]]) if start else None
+        if stated is not None:
+            return stated.recipients
+    action: Action = "delayed" if _DELAYED.search(" ".join((*top.get("subject", ()), words))) else "failed"
+    found = _found(words, top, returned)
+    whole = one_line(words) if len(found) == 1 else ""
+    return tuple(_recipient(one, whole, action) for one in found)
+
+
+def _found(words: str, top: Fields, returned: Fields) -> list[Found]:
+    found = find_recipients(words, _own_addresses(top))
+    named = [clean_address(name) for value in top.get("x-failed-recipients", ()) for name in value.split(",")]
+    if named:
+        known = {one.address.lower(): one for one in found}
+        return [known.get(name.lower(), Found(name, 0, "")) for name in dict.fromkeys(named) if name]
+    return found or [Found(address, 0, "") for address in recipients_of(returned)[:MAX_FALLBACK]]
+
+
+def _own_addresses(top: Fields) -> frozenset[str]:
+    """Addresses that are not the failed recipient's, as far as the header tells: who writes, and to whom."""
+    values = (value for name in ("from", "to", "sender", "reply-to") for value in top.get(name, ())[:3])
+    return frozenset(
+        clean_address(text).lower() for value in values for text in _ADDRESS.findall(value[:2000])
+    )
+
+
+def _recipient(found: Found, whole: str, action: Action) -> Recipient:
+    reply, words = _reply_for(found.words, whole)
+    status, _ = choose_status(None, reply)
+    return Recipient(
+        address=found.address,
+        action=action,
+        status=status,
+        reply=reply,
+        diagnostic=words or None,
+        marks={"address": "derived", **({"status": "derived"} if status else {})},
+    )
+
+
+def _reply_for(words: str, whole: str) -> tuple[Reply | None, str]:
+    """The reply in what is said of a recipient, else in the whole text where it is the only one."""
+    own = one_line(words)
+    reply = read_reply(own)
+    if reply is None and whole:
+        reply = read_reply(whole)
+    return reply, own or whole

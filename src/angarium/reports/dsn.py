@@ -1,0 +1,199 @@
+"""What does a delivery status notification state? (RFC 3464, RFC 6533), each field read on its own.
+
+Answers with a `Bounce` for the text of one or more `message/delivery-status` parts. Fields in the wrong block, blocks
+torn apart by empty lines, missing types, misspelt actions: all of them are in daily mail, and all are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from angarium.reports.fields import Field, read_address, read_blocks, read_date, read_mta, typed
+from angarium.reports.reply import one_line, read_reply, status_weight
+from angarium.reports.values import Action, Bounce, Mark, Mta, Recipient, Reply, Texts
+
+MAX_RECIPIENTS: Final = 1000
+
+_PER_MESSAGE: Final = frozenset(
+    {"reporting-mta", "original-envelope-id", "dsn-gateway", "received-from-mta", "arrival-date"}
+)
+_PER_RECIPIENT: Final = frozenset(
+    {
+        "final-recipient", "original-recipient", "action", "status", "remote-mta", "diagnostic-code",
+        "last-attempt-date", "final-log-id", "will-retry-until", "x-actual-recipient",
+    }
+)  # fmt: skip
+_ADDRESSED: Final = frozenset({"final-recipient", "original-recipient", "x-actual-recipient"})
+_STARTS: Final = frozenset({"final-recipient", "original-recipient", "action", "status"})
+_QUEUE_ID = re.compile(r"x-.{0,40}queue-?id|x-.{0,40}-message-?id")
+_STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
+_CODE = re.compile(r"\s*([245]\d\d)(?![\d.])")
+# What generators write for the five actions of RFC 3464 section 2.3.3; a prefix of the word is enough.
+_ACTIONS: Final[tuple[tuple[str, Action], ...]] = (
+    ("fail", "failed"), ("undeliver", "failed"), ("reject", "failed"), ("bounce", "failed"), ("expire", "failed"),
+    ("delay", "delayed"), ("defer", "delayed"), ("warn", "delayed"),
+    ("deliver", "delivered"), ("success", "delivered"), ("relay", "relayed"), ("expand", "expanded"),
+)  # fmt: skip
+_BY_CLASS: Final[dict[str, Action]] = {"2": "delivered", "4": "delayed", "5": "failed"}
+
+
+def read_dsn(texts: Iterable[str]) -> Bounce | None:
+    """Read the text of delivery-status parts; None where no recipient can be made out."""
+    about, groups = _group(block for text in texts for block in read_blocks(text))
+    recipients = tuple(filter(None, map(read_recipient, groups[:MAX_RECIPIENTS])))
+    return _bounce(about, recipients) if recipients else None
+
+
+def _group(blocks: Iterable[list[Field]]) -> tuple[list[Field], list[list[Field]]]:
+    """Part the fields into those about the message and one list for each recipient."""
+    about: list[Field] = []
+    groups: list[list[Field]] = []
+    for block in blocks:
+        about += [field for field in block if field[0] in _PER_MESSAGE]
+        rest = [field for field in block if field[0] not in _PER_MESSAGE]
+        if any(name in _PER_RECIPIENT for name, _ in rest):
+            _add_groups(rest, groups)
+        else:
+            (groups[-1] if groups else about).extend(rest)
+    return about, groups
+
+
+def _add_groups(fields: list[Field], groups: list[list[Field]]) -> None:
+    """Start a new recipient at each repeated field; a block without an address goes on with the recipient before."""
+    current: list[Field] = []
+    seen: set[str] = set()
+    if groups and not any(name in _ADDRESSED for name, _ in fields):
+        before = {name for name, _ in groups[-1]}
+        if not any(name in before for name, _ in fields if name in _STARTS):
+            groups[-1].extend(fields)
+            return
+    for field in fields:
+        if field[0] in _STARTS and field[0] in seen:
+            groups.append(current)
+            current, seen = [], set()
+        current.append(field)
+        seen.add(field[0])
+    groups.append(current)
+
+
+def read_recipient(fields: list[Field]) -> Recipient | None:
+    """One recipient's fields; None where they name no recipient."""
+    first: dict[str, str] = {}
+    for name, value in fields:
+        first.setdefault(name, value)
+    final = read_address(first.get("final-recipient", "")) or read_address(
+        first.get("x-actual-recipient", "")
+    )
+    original = read_address(first.get("original-recipient", ""))
+    address = final or original
+    if address is None or not (final or "action" in first or "status" in first):
+        return None
+    kind, diagnostic = _diagnostic(first.get("diagnostic-code", ""))
+    reply = read_reply(diagnostic) if diagnostic else _reply_in_status(first.get("status", ""))
+    stated = _stated_status(first.get("status", ""))
+    status, mark = choose_status(stated, reply)
+    marks: dict[str, Mark] = {"address": "reported"}
+    if status:
+        marks["status"] = mark
+    dates, unparsed = _dates(first)
+    return Recipient(
+        address=address[1],
+        address_type=address[0],
+        original=original[1] if original else None,
+        original_type=original[0] if original else None,
+        action=_action(first.get("action", ""), status),
+        status=status,
+        reply=reply,
+        diagnostic=diagnostic or None,
+        diagnostic_type=kind,
+        remote_mta=read_mta(first.get("remote-mta", "")),
+        last_attempt_date=dates.get("last-attempt-date"),
+        will_retry_until=dates.get("will-retry-until"),
+        final_log_id=first.get("final-log-id"),
+        extensions=_others(fields, _PER_RECIPIENT),
+        unparsed=unparsed,
+        marks=marks,
+    )
+
+
+def _diagnostic(value: str) -> tuple[str | None, str]:
+    kind, text = typed(value)
+    return kind, one_line(text)
+
+
+def _stated_status(value: str) -> str | None:
+    match = _STATUS.match(value)
+    return f"{match[1]}.{int(match[2])}.{int(match[3])}" if match else None
+
+
+def _reply_in_status(value: str) -> Reply | None:
+    """A Status field with a reply in it, as some write: `553 Exceeded maximum inbound message size`."""
+    return read_reply(value) if _CODE.match(value) else None
+
+
+def choose_status(stated: str | None, reply: Reply | None) -> tuple[str | None, Mark]:
+    """The status that tells most: the remote server's own code, unless the stated one is more exact."""
+    answered = reply.enhanced if reply else None
+    if answered and status_weight(answered) >= status_weight(stated):
+        return answered, "reported" if answered == stated else "derived"
+    if stated:
+        return stated, "reported"
+    if reply and reply.code:
+        return f"{reply.code // 100}.0.0", "derived"
+    return None, "derived"
+
+
+def _action(value: str, status: str | None) -> Action:
+    word = value.strip().lower()
+    for prefix, action in _ACTIONS:
+        if word.startswith(prefix):
+            return action
+    return _BY_CLASS.get((status or "5")[0], "failed")
+
+
+def _dates(first: dict[str, str]) -> tuple[dict[str, str], Texts]:
+    dates: dict[str, str] = {}
+    unparsed: Texts = {}
+    for name in ("last-attempt-date", "will-retry-until", "arrival-date"):
+        value = first.get(name)
+        if not value:
+            continue
+        date = read_date(value)
+        if date:
+            dates[name] = date
+        else:
+            unparsed[name] = (value,)
+    return dates, unparsed
+
+
+def _others(fields: list[Field], known: frozenset[str]) -> Texts:
+    others: Texts = {}
+    for name, value in fields:
+        if name not in known:
+            others[name] = (*others.get(name, ()), value)
+    return others
+
+
+def _bounce(about: list[Field], recipients: tuple[Recipient, ...]) -> Bounce:
+    first: dict[str, str] = {}
+    for name, value in about:
+        first.setdefault(name, value)
+    dates, unparsed = _dates(first)
+    return Bounce(
+        recipients=recipients,
+        reporting_mta=_mta(first, "reporting-mta"),
+        received_from_mta=_mta(first, "received-from-mta"),
+        dsn_gateway=_mta(first, "dsn-gateway"),
+        original_envelope_id=first.get("original-envelope-id"),
+        arrival_date=dates.get("arrival-date"),
+        queue_id=next((value for name, value in about if _QUEUE_ID.fullmatch(name)), None),
+        extensions=_others(about, _PER_MESSAGE),
+        unparsed=unparsed,
+        marks=dict.fromkeys(sorted(_PER_MESSAGE & first.keys()), "reported"),
+    )
+
+
+def _mta(first: dict[str, str], name: str) -> Mta | None:
+    return read_mta(first.get(name, ""))

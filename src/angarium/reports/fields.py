@@ -1,0 +1,96 @@
+"""Which fields does this report state? Blocks of `Name: value` lines, as in RFC 3464 section 2.1 and RFC 5965.
+
+Each field is read on its own: a line that is none continues the one before, an empty line more or less changes
+nothing, and what cannot be understood stays as text.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from angarium.mail.mime import MAX_VALUE, decode_words
+from angarium.reports.values import Mta
+
+MAX_FIELDS: Final = 5000  # of one part
+Field = tuple[str, str]
+
+_LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,60})[ \t]{0,9}:(?!//)[ \t]*(.*)")
+_TYPED = re.compile(r"\s*([A-Za-z][\w/.-]{0,40})\s*;\s*(.*)", re.DOTALL)
+_BRACKETS = re.compile(r"<([^<>\s]+)>")
+_ADDRESS = re.compile(r"(?:\"[^\"\n]{1,64}\"|[^\s<>\"',;()\[\]]{1,200})@[^\s<>\"',;()]{1,255}")
+_COMMENT = re.compile(r"\s*\([^()]*\)\s*$")
+_UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 section 3
+
+
+def read_blocks(text: str) -> list[list[Field]]:
+    """The blocks between empty lines, each as its fields in order, names in lower case."""
+    blocks: list[list[Field]] = [[]]
+    count = 0
+    for line in text.split("\n"):
+        if not line.strip():
+            blocks.append([])
+        elif count < MAX_FIELDS:
+            count += 1
+            _read_line(line, blocks[-1])
+    return [block for block in blocks if block]
+
+
+def _read_line(line: str, block: list[Field]) -> None:
+    match = _LINE.match(line)
+    if match is not None:
+        block.append((match[1].lower(), match[2].strip()))
+    elif block and len(block[-1][1]) < MAX_VALUE:
+        name, value = block[-1]
+        block[-1] = name, f"{value} {line.strip()}".strip()
+
+
+def typed(value: str) -> tuple[str | None, str]:
+    """Split `type; value` (RFC 3464 section 2.1.2); the type in lower case, None where it is missing."""
+    match = _TYPED.match(value[:MAX_VALUE])
+    return (match[1].lower(), match[2].strip()) if match else (None, value[:MAX_VALUE].strip())
+
+
+def read_mta(value: str) -> Mta | None:
+    """An MTA name (RFC 3464 section 2.1.2); the type is `dns` where it is missing."""
+    kind, name = typed(value)
+    name = _COMMENT.sub("", name)
+    return Mta(mta_type=kind or "dns", name=name) if name else None
+
+
+def read_address(value: str) -> tuple[str, str] | None:
+    """Address type and address of a recipient field, brackets and comments removed; None where there is none."""
+    kind, text = typed(value)
+    text = _UNITEXT.sub(_from_hex, decode_words(text)) if kind == "utf-8" else decode_words(text)
+    if "@" in text and kind not in {"x400", "x500"}:
+        match = _BRACKETS.search(text) or _ADDRESS.search(text)
+        if match is not None:
+            return kind or "rfc822", clean_address(match[1] if match.re is _BRACKETS else match[0])
+    text = clean_address(_COMMENT.sub("", text))
+    return (kind or "unknown", text) if text else None
+
+
+def _from_hex(match: re.Match[str]) -> str:
+    number = int(match[1], 16)
+    return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else ""
+
+
+def clean_address(text: str) -> str:
+    """An address without brackets, quotes around the whole, or the punctuation of the sentence about it."""
+    text = text.strip().strip("<>").strip()
+    if text.lower().startswith(("mailto:", "smtp:")):
+        text = text.partition(":")[2]
+    if text.startswith(("'", '"')) and "@" in text and not text.partition("@")[0].endswith('"'):
+        text = text.strip("'\"")
+    return text.rstrip(".,:;'`>)")
+
+
+def read_date(value: str) -> str | None:
+    """An RFC 5322 date as RFC 3339 text; None where it cannot be read. A missing or unknown zone is UTC."""
+    try:
+        moment = parsedate_to_datetime(value[:100])
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()

@@ -1,0 +1,191 @@
+"""Whom does a bounce written for people speak of, and what was the reply?
+
+Takes the words before the returned message apart line by line: lines that name a recipient, best evidence first, and
+the lines between them as what is said of each. Knows forms, not products: `<address>:` at the start of a line, an
+address alone on its line, `recipient: address`, an address in a sentence about failure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from angarium.reports.fields import clean_address
+
+MAX_LINES: Final = 400
+MAX_LINE: Final = 1000
+MAX_FOUND: Final = 200
+
+_MAILBOX = (
+    r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\],;:\"'`\\@|=][^\s<>()\[\],;:\"`\\@|]{0,80})"
+    r"@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"
+)
+_ADDRESS = re.compile(rf"(?<![\w/.@+-]){_MAILBOX}(?![\w@]|\.\w)|(?<=[:=]){_MAILBOX}(?![\w@]|\.\w)")
+# How a returned message is announced. The words of it and the dashes around it both count.
+_ANNOUNCED = re.compile(
+    r"(below (this line )?is (a )?(the )?(copy|original|returned)|(this is )?a copy of (the|your) (original )?(message|mail)"
+    r"(?!.{0,60}(attached|was sent))|copy of the original message below"
+    r"|(original|returned|unsent|undelivered|rejected|bounced|failed) (e-?mail |mail |mime )?(message|mail|article|text)s?"
+    r"( (header|body|text)s?)?( (is|are))?( (as )?follow(s|ing)?| below| attached)?( here)?\W*$"
+    r"|(message|mail|original) (headers?|body|text) (is |are )?follow(s|ing)?|(headers?|top \d+ lines|lines) of (the|your) (original )?message"
+    r"|message headers? follow|original (mail|message) (as )?follows|included is a copy of the message"
+    r"|-{3,}.{0,10}(message header|original message|returned message|unsent message|forwarded message|failed message)"
+    r"|original message headers|ursprüngliche nachricht(enkopfzeilen)?:?\W*$|en-têtes (de message )?d['’]origine|message d['’]origine"
+    r"|encabezados (de|del) mensaje|mensaje original|cabeçalhos? (de|da) mensage|mensagem original"
+    r"|intestazioni (del )?messaggio|messaggio originale|oorspronkelijk(e)? bericht|originalmeddelande|opprinnelig melding"
+    r"|исходное (сообщение|письмо)|заголовк\w+ (исходного|оригинального)|オリジナルメッセージ|元のメッセージ|原邮件|原始(邮件|郵件|訊息|信件))",
+    re.IGNORECASE,
+)
+_HEADER_LINE = re.compile(
+    r"(Received|Return-Path|Message-ID|From|To|Cc|Subject|Date|MIME-Version|Content-[\w-]+|Reply-To|Sender|X-[\w-]+"
+    r"|DKIM-Signature|DomainKey-Signature|Delivered-To|Authentication-Results|Received-SPF|ARC-[\w-]+|User-Agent"
+    r"|List-[\w-]+|Precedence|Importance|Thread-[\w-]+|References|In-Reply-To)[ \t]?:",
+    re.IGNORECASE,
+)
+_SURE_HEADER = re.compile(
+    r"(Received|Return-Path|Message-ID|MIME-Version|DKIM-Signature|X-[\w-]+)[ \t]?:", re.IGNORECASE
+)
+
+# Words that announce the recipient who stands after them.
+_LABEL = re.compile(
+    r"(?:recipients?(?:\(s\))?|addressee|address(?:\(?es\)?)?|addressed to|mailbox|user(?:id|name| name)?|users?\(s\)|account"
+    r"|deliver(?:ed|y)?(?: (?:your |the |this )?(?:mail|message|e-?mail))?(?: failed)?(?: \d+ attempts?)?(?: to)?|undeliverable to|failed to|reached?"
+    r"|rcpt(?: to)?|sent to|message to|mail to|e-?mail to|size|quota|empfänger|adresse|destinat\w+|dirección|endereço|indirizzo|mottagare|modtager"
+    r"|geadresseerde|ontvanger|получател\w+|адрес\w*|adresat\w*|宛先|受信者|メールアドレス|あて先|收件人|收件者|地址|用户|수신자|받는 사람)"
+    r"[^\w<\"]{0,4}[:：=>]\s*(?:RFC822;|SMTP[:;])?\s*$",
+    re.IGNORECASE,
+)
+_RCPT = re.compile(rf"RCPT TO:\s*<?({_MAILBOX})", re.IGNORECASE)
+# What may stand before and behind an address that has its line for itself.
+_BEFORE = re.compile(r"[\s*>•·\-–—+#|\"'<(\[]*(?:\d{1,3}[.)]\s*)?[\"'<\[(]*$")
+_AFTER = re.compile(
+    r"[\s>\"'\])]*(?:$|[:,;.]\s*$|[:.]{1,3}\s|<mailto:|\s*<|\s+\(|\s+\[|\s+on\s+\w{3}|\s+on \d|\s*\((?!in reply)|\s*[-–—=]+>?\s"
+    r"|\s+(?:invalid|unknown|user|no such|not |does|has |is |was |mailbox|over|full|permanent|delivery|failed|rejected|host|error|\d{3}\b))",
+    re.IGNORECASE,
+)
+_AFTER_START = re.compile(r"[>\"']?\s*(?::|\.\.\.|\(expanded from)", re.IGNORECASE)
+# Lines in which an address is somebody else's: the sender's, or where to ask.
+_OTHERS = re.compile(
+    r"(?:^|\b)(mail from|from\b(?! (?:the|this|our|your|mailbox))|sender|reply-?to|return-path|envelope-from|contact|assist|help|support|abuse"
+    r"|question|postmaster|complain|visit|please (?:send|e-?mail|forward|reply|call)|on behalf|expéditeur|absender|remitente|mittente|差出人|发件人|message-?id"
+    r"|generating server|received:|via\b|unsubscribe|x-[\w-]+:|subject\s?:|reporting-mta)",
+    re.IGNORECASE,
+)
+_ROLES = re.compile(
+    r"(postmaster|mailer-daemon|abuse|support|help(desk)?|no-?reply|webmaster|administrator|admin|info|hostmaster|mail-?daemon)@",
+    re.IGNORECASE,
+)
+# The line after which the recipients are listed.
+_LIST_STARTS = re.compile(
+    r"(following|these|this|below|one or more|some or all|folgende|suivant|siguiente|seguint|seguent|volgende|följande|следующ|以下|下記|下列)"
+    r".{0,60}(address|recipient|user|mailbox|group|person|destination|empfänger|adress|destinat|usuari|ontvang|mottag|получател|адрес|宛先|受信者|收件人)"
+    r"|(could not|cannot|can't|couldn't|unable|was not|were not|wasn't|not been|fail|did not|undeliver|not delivered|not be|error)"
+    r"|nicht zugestellt|non remis|no se|não|impossibile|не ",
+    re.IGNORECASE,
+)
+
+
+class Found(NamedTuple):
+    """An address of a recipient, the number of its line, and what the text says of it."""
+
+    address: str
+    line: int
+    words: str
+
+
+def cut_returned(text: str) -> tuple[str, str]:
+    """Split a text into its own words and the message that it returns (header and all; empty if none)."""
+    lines = text.split("\n", MAX_LINES)
+    start = next((n for n in range(len(lines)) if _begins_returned(lines, n)), None)
+    if start is None:
+        return text, ""
+    words, rest = lines[:start], lines[start:]
+    first = next((n for n, line in enumerate(rest[:40]) if _HEADER_LINE.match(line)), 1)
+    return "\n".join(words), "\n".join(rest[first:])
+
+
+def _begins_returned(lines: list[str], number: int) -> bool:
+    line = lines[number]
+    if not line.strip() or len(line) > 200:
+        return False
+    if _SURE_HEADER.match(line):
+        return sum(map(bool, map(_HEADER_LINE.match, lines[number : number + 12]))) >= 3
+    return number > 0 and _ANNOUNCED.search(line) is not None and not _speaks_on(lines, number)
+
+
+def _speaks_on(lines: list[str], number: int) -> bool:
+    """Whether an announcing line is the middle of a sentence: the line after it goes on in small letters."""
+    return (
+        number + 1 < len(lines)
+        and lines[number + 1][:1].islower()
+        and not lines[number].rstrip().endswith((":", ".", "-"))
+    )
+
+
+def find_recipients(words: str, own: frozenset[str]) -> list[Found]:
+    """The recipients that a text speaks of, by the best evidence in it; `own` holds addresses of the sender.
+
+    Addresses of `own` count only where the form leaves no doubt.
+    """
+    lines = [line[:MAX_LINE] for line in words.split("\n", MAX_LINES)[:MAX_LINES]]
+    graded = [
+        (grade, address, n) for n, line in enumerate(lines) if "@" in line for grade, address in _grade(line)
+    ]
+    for grades in ((1,), (2,), (3,), (4,)):
+        chosen = [(address, n) for grade, address, n in graded if grade in grades]
+        if grades != (1,):
+            chosen = [(address, n) for address, n in chosen if address.lower() not in own]
+        chosen = _after_start(chosen, lines) if grades == (2,) else chosen
+        chosen = [c for c in chosen if not _ROLES.match(c[0])] or chosen
+        if chosen:
+            return _with_words(chosen, lines)
+    return []
+
+
+def _grade(line: str) -> Iterable[tuple[int, str]]:
+    """The addresses of a line with the grade of their evidence: 1 certain, 2 good, 3 a sentence, 4 anything."""
+    for match in _ADDRESS.finditer(line):
+        address = clean_address(match[0])
+        before, after = line[: match.start()], line[match.end() :]
+        if _RCPT.search(before[-12:] + match[0]):
+            yield 1, address
+        elif (
+            not before.strip(" \t<\"'")
+            and before.strip()[:1] in {"<", '"', "'"}
+            and _AFTER_START.match(after)
+        ):
+            yield 1, address
+        elif _LABEL.search(before.rstrip("<\"' ")) and not _OTHERS.search(before):
+            yield 1, address
+        elif _BEFORE.fullmatch(before) and _AFTER.match(after):
+            yield 2, address
+        elif _OTHERS.search(before) is None:
+            yield (3 if _LIST_STARTS.search(line) else 4), address
+
+
+def _after_start(chosen: list[tuple[str, int]], lines: list[str]) -> list[tuple[str, int]]:
+    """Those behind the line that opens the list, if there are any: what stands before is the sender's."""
+    start = next((n for n, line in enumerate(lines) if _LIST_STARTS.search(line)), 0)
+    return [(address, n) for address, n in chosen if n >= start] or chosen
+
+
+def _with_words(chosen: list[tuple[str, int]], lines: list[str]) -> list[Found]:
+    first: dict[str, tuple[str, int]] = {}
+    for address, line in chosen[:MAX_FOUND]:
+        first.setdefault(address.lower(), (address, line))
+    places = sorted({line for _, line in first.values()})
+    ends = dict(zip(places, [*places[1:], len(lines)], strict=True))
+    return [Found(address, n, _words_of(lines[n : ends[n]])) for address, n in first.values()]
+
+
+def _words_of(lines: list[str]) -> str:
+    """What is said of one recipient: its line and those below it, up to the end of the paragraph after it."""
+    kept: list[str] = []
+    blanks = 0
+    for line in lines[:30]:
+        blanks += not line.strip()
+        if blanks > 3:
+            break
+        kept.append(line.strip())
+    return " ".join(filter(None, kept))

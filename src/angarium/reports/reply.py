@@ -1,0 +1,70 @@
+"""Which reply does this diagnostic text hold? Code, enhanced status and words, taken apart.
+
+Servers wrap a remote reply in words of their own (`host x said: …`), fold its lines into one and repeat its code in
+the middle. Promises to take no number of an address, a port or a size for a code.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from angarium.reports.values import Reply
+
+MAX_TEXT: Final = 4000  # characters of a diagnostic that are looked at
+
+_ENHANCED = r"[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)"
+# Reply-code and status of RFC 5321 section 4.2 and RFC 2034; `-` joins them where lines were folded together.
+_CODE_AND_STATUS = re.compile(rf"(?<![\w.\-/@=])([45][0-5]\d)[ \-:]+[#<(\[']{{0,2}}({_ENHANCED})")
+# A code alone counts where words announce a reply, or at the very beginning.
+_ANNOUNCED = re.compile(
+    r"(?:^[#\s'\"(\[]*|\bsaid[: ]\s*|<<<\s*|>>>\s*|\b(?:error|response|reply|returned|code|reason|status|with|me|was)"
+    r"\W{1,4}|[:;,(\[]\s*#?)([45][0-5]\d)(?=[ \-:,.;)\]]|$)(?!\.\d)",
+    re.IGNORECASE,
+)
+_STATUS = re.compile(rf"(?<![\w.\-/@=])[#(\[']{{0,2}}({_ENHANCED})")
+_IN_REPLY = re.compile(r"\s*\(in reply to [A-Za-z ]{1,40}\)?\s*$")
+_BLANKS = re.compile(r"\s+")
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space as one space, cut at `MAX_TEXT`."""
+    return _BLANKS.sub(" ", text[: 2 * MAX_TEXT]).strip()[:MAX_TEXT]
+
+
+def read_reply(text: str) -> Reply | None:
+    """The reply in a diagnostic text, or None where there is none."""
+    text = one_line(text)
+    match = _CODE_AND_STATUS.search(text) or _ANNOUNCED.search(text)
+    if match is None:
+        status = best_status(text)
+        return Reply(enhanced=status, text=text) if status else None
+    code, rest = match[1], text[match.start(1) :]
+    words, status = _without_codes(rest, code)
+    return Reply(code=int(code), enhanced=best_status(rest) or status, text=words)
+
+
+def _without_codes(text: str, code: str) -> tuple[str, str | None]:
+    """The words of a reply whose lines were joined: `550-5.1.1 No 550 5.1.1 such user` → `No such user`."""
+    first = re.match(rf"{code}(?P<sep>[ \-:,.;]*)[#<(\[']{{0,2}}(?P<status>{_ENHANCED})?[>)\]']{{0,2}}", text)
+    if first is None:
+        return text, None
+    words = text[first.end() :]
+    if "-" in first["sep"]:
+        again = rf"(?:^|(?<=\s)){code}[ \-](?:{_ENHANCED}\s?)?"
+        words = re.sub(again, "", words)
+    return _IN_REPLY.sub("", words).strip(" :-"), first["status"]
+
+
+def best_status(text: str) -> str | None:
+    """The most telling enhanced status code of a text: the first that is not a `.0`, else the first."""
+    found = _STATUS.findall(text[:MAX_TEXT])
+    return max(found, key=status_weight) if found else None
+
+
+def status_weight(status: str | None) -> int:
+    """How much an enhanced status code says: nothing 0, `5.0.0` 1, `5.1.0` 2, `5.1.1` 3."""
+    if not status:
+        return 0
+    _, subject, detail = status.split(".")
+    return 3 if int(detail) else 2 if int(subject) else 1
