@@ -11,7 +11,11 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Literal
 
-from angarium.policy.config import Network
+import msgspec
+
+from angarium.mail.address import Address
+from angarium.mail.status import Reply
+from angarium.policy.config import LineEndings, Network, Source
 from angarium.policy.networks import NetworkSet, parse_network
 
 ReportKind = Literal["oob", "arf"]
@@ -118,3 +122,115 @@ def _identities(values: Iterable[str]) -> list[str]:
         if not isinstance(item, str) or not item:
             raise TypeError(f"relay_from_authz holds the names of identities, not {item!r}")
     return [str(item) for item in items]
+
+
+class HandlerPlace(msgspec.Struct, frozen=True):
+    """A handler of the operator's: its function, and where that stands."""
+
+    handler: str
+    source: Source
+
+
+class HandlerAnswer(msgspec.Struct, frozen=True):
+    """What `get_listener_domain` answered for one domain; None stands for no answer."""
+
+    domain: ListenerDomain
+    place: HandlerPlace
+
+
+class Verdict(Enum):
+    """What becomes of one recipient."""
+
+    RELAY = "relay"
+    """Accepted; the message may be queued."""
+    REPORT_ONLY = "report-only"
+    """Accepted, so that the message can be examined; anything but a report is refused after DATA."""
+    REFUSE = "refuse"
+    DEFER = "defer"
+    """It may be accepted in a transaction of its own."""
+
+    @property
+    def accepts(self) -> bool:
+        """Whether RCPT is answered 250."""
+        return self in (Verdict.RELAY, Verdict.REPORT_ONLY)
+
+
+class TransactionKind(Enum):
+    """What the accepted recipients of a transaction have in common (contract 2.5)."""
+
+    RELAY = "relay"
+    OOB = "oob"
+    ARF = "arf"
+    OOB_AND_ARF = "oob+arf"
+
+
+class DecidedBy(msgspec.Struct, frozen=True, gc=False):
+    """Who decided: a line in a file, a handler, or what holds where neither says anything."""
+
+    kind: Literal["rule", "handler", "default"]
+    file: str | None = None
+    line: int | None = None
+    section: str | None = None
+    """The listener section, as the operator named it."""
+    key: str | None = None
+    """The key of the entry (`*.example.com`), or the option (`relay_hosts`) outside entries."""
+    handler: str | None = None
+    config: str = ""
+    """The hash of the configuration that was in force."""
+
+
+class Check(msgspec.Struct, frozen=True, gc=False):
+    """One step of a decision: the rule, what it read, and what it concluded."""
+
+    rule: str
+    holds: bool
+    """Whether the rule gave, took or examined something; False: it did not apply."""
+    read: str
+    concluded: str
+    source: Source | None = None
+    section: str | None = None
+    key: str | None = None
+    handler: str | None = None
+
+
+class Examination(msgspec.Struct, frozen=True):
+    """A kind of report that is looked for in a message to this recipient."""
+
+    kind: ReportKind
+    mode: LogMode
+    decided_by: DecidedBy
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one RCPT, and what end of data needs to know of it."""
+
+    verdict: Verdict
+    reply: Reply
+    decided_by: DecidedBy
+    checks: tuple[Check, ...]
+    recipient: Address
+    """Where mail goes: as the client wrote it, but for postmaster."""
+    right: str | None = None
+    """The rule by which it may be relayed; None: it may not."""
+    examinations: tuple[Examination, ...] = ()
+    invalid_line_endings: LineEndings | None = None
+    """What the entry of a recipient that only logs says of bare CR and LF; None: as the listener has it."""
+
+    @property
+    def may_relay(self) -> bool:
+        """Whether a right to be relayed holds."""
+        return self.right is not None
+
+    @property
+    def kind(self) -> TransactionKind | None:
+        """With which recipients it may share a transaction; None: it was refused."""
+        return transaction_kind(self.may_relay, self.examinations)
+
+
+def transaction_kind(may_relay: bool, examinations: tuple[Examination, ...]) -> TransactionKind | None:
+    """The kind of a recipient: may be relayed, or examined for these reports; None for neither."""
+    if may_relay:
+        return TransactionKind.RELAY
+    if len(examinations) == 2:
+        return TransactionKind.OOB_AND_ARF
+    return TransactionKind(examinations[0].kind) if examinations else None

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from angarium.policy.config import LineEndings, Source
-from angarium.policy.decision import LogMode
+from angarium.policy.decision import HandlerAnswer, LogMode
 from angarium.policy.networks import IPAddress, NetworkSet, canonical_address
 
 T = TypeVar("T")
@@ -286,3 +286,21 @@ def _guard(
     kept = {option: setting for option, setting in settings.items() if not is_on(setting.value)}
     ignored = [Ignored(option, setting, why) for option, setting in settings.items() if option not in kept]
     return kept, ignored
+
+
+def entry_of_answer(domain: str, answer: HandlerAnswer) -> Entry:
+    """A handler's answer in the form of an entry: the whole answer, in place of the files'."""
+    place = answer.place
+
+    def setting(value: T) -> Setting[T]:
+        return Setting(value, place.source, domain, KeyKind.HANDLER, None, place.handler)
+
+    return Entry(
+        domain=domain,
+        found=(Found(domain, KeyKind.HANDLER, place.source, None, place.handler),),
+        relay_to=setting(answer.domain.relay_to),
+        relay_from=setting(answer.domain.relay_from) if answer.domain.relay_from else None,
+        relay_from_authz=setting(answer.domain.relay_from_authz) if answer.domain.relay_from_authz else None,
+        log_oob=setting(answer.domain.log_oob),
+        log_arf=setting(answer.domain.log_arf),
+    )

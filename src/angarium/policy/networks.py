@@ -15,6 +15,8 @@ from angarium.policy.config import Network
 IPAddress = IPv4Address | IPv6Address
 
 _MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
+SHOWN_NETWORKS = 4
+
 _Level = tuple[int, dict[int, Network]]
 
 
@@ -63,11 +65,12 @@ def _fold(network: Network) -> Network:
 class NetworkSet:
     """An immutable set of networks, asked by address. Iterates in the order they were written."""
 
-    __slots__ = ("_levels", "networks")
+    __slots__ = ("_levels", "_text", "networks")
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self.networks = tuple(_fold(network) for network in networks)
         self._levels = {version: _levels(self.networks, version) for version in (4, 6)}
+        self._text: str | None = None
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> NetworkSet:
@@ -99,8 +102,16 @@ class NetworkSet:
     def __hash__(self) -> int:
         return hash(frozenset(self.networks))
 
+    def __str__(self) -> str:
+        """The first few networks, for people."""
+        if self._text is None:
+            more = len(self.networks) - SHOWN_NETWORKS
+            texts = [*map(str, self.networks[:SHOWN_NETWORKS]), *([f"{more} more"] if more > 0 else [])]
+            self._text = ", ".join(texts) or "no network"
+        return self._text
+
     def __repr__(self) -> str:
-        return f"NetworkSet({', '.join(map(str, self.networks))})"
+        return f"NetworkSet({self})"
 
 
 def _levels(networks: Iterable[Network], version: int) -> tuple[_Level, ...]:
