@@ -153,7 +153,7 @@ def recipients_in(words: str, top: Fields, returned: Fields) -> tuple[Recipient,
             return stated.recipients
     action: Action = "delayed" if _DELAYED.search(" ".join((*top.get("subject", ()), words))) else "failed"
     found = _found(words, top, returned)
-    whole = one_line(words) if len(found) == 1 else ""
+    whole = words if len(found) == 1 else ""
     return tuple(_recipient(one, whole, action) for one in found)
 
 
@@ -189,8 +189,7 @@ def _recipient(found: Found, whole: str, action: Action) -> Recipient:
 
 def _reply_for(words: str, whole: str) -> tuple[Reply | None, str]:
     """The reply in what is said of a recipient, else in the whole text where it is the only one."""
-    own = one_line(words)
-    reply = read_reply(own)
+    reply = read_reply(words)
     if reply is None and whole:
         reply = read_reply(whole)
-    return reply, own or whole
+    return reply, one_line(words or whole)

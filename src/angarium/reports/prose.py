@@ -17,11 +17,10 @@ MAX_LINES: Final = 400
 MAX_LINE: Final = 1000
 MAX_FOUND: Final = 200
 
-_MAILBOX = (
-    r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\],;:\"'`\\@|=][^\s<>()\[\],;:\"`\\@|]{0,80})"
-    r"@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"
-)
-_ADDRESS = re.compile(rf"(?<![\w/.@+-]){_MAILBOX}(?![\w@]|\.\w)|(?<=[:=]){_MAILBOX}(?![\w@]|\.\w)")
+# Local parts in the scripts that addresses are written in; in Chinese and Japanese prose no blank stands before them.
+_ATEXT = r"[A-Za-z0-9\u00c0-\u024f\u0370-\u04ff!#$%&*+/=?^_`{}~.'-]"
+_MAILBOX = rf"(?:\"[^\"\n]{{1,64}}\"|(?![='])(?:{_ATEXT}){{1,80}})@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,8}}"
+_ADDRESS = re.compile(rf"(?<![A-Za-z0-9_/.@+-]){_MAILBOX}(?![\w@]|\.\w)")
 # How a returned message is announced. The words of it and the dashes around it both count.
 _ANNOUNCED = re.compile(
     r"(below (this line )?is (a )?(the )?(copy|original|returned)|(this is )?a copy of (the|your) (original )?(message|mail)"
@@ -132,11 +131,11 @@ def find_recipients(words: str, own: frozenset[str]) -> list[Found]:
     graded = [
         (grade, address, n) for n, line in enumerate(lines) if "@" in line for grade, address in _grade(line)
     ]
-    for grades in ((1,), (2,), (3,), (4,)):
-        chosen = [(address, n) for grade, address, n in graded if grade in grades]
-        if grades != (1,):
-            chosen = [(address, n) for address, n in chosen if address.lower() not in own]
-        chosen = _after_start(chosen, lines) if grades == (2,) else chosen
+    certain = [(address, n) for grade, address, n in graded if grade == 1]
+    for wanted in (2, 3, 4):
+        chosen = [(a, n) for grade, a, n in graded if grade == wanted and a.lower() not in own]
+        if wanted == 2:
+            chosen = sorted({*certain, *_after_start(chosen, lines)}, key=lambda one: one[1])
         chosen = [c for c in chosen if not _ROLES.match(c[0])] or chosen
         if chosen:
             return _with_words(chosen, lines)
@@ -188,4 +187,4 @@ def _words_of(lines: list[str]) -> str:
         if blanks > 3:
             break
         kept.append(line.strip())
-    return " ".join(filter(None, kept))
+    return "\n".join(kept)
