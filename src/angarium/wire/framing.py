@@ -75,6 +75,11 @@ class Input:
         self._scanned = self._dropped = 0
         return line, length
 
+    @property
+    def is_overlong(self) -> bool:
+        """Whether the line that is coming has outgrown its bound already."""
+        return self._dropped > 0
+
     def _await_line_end(self, bound: int) -> None:
         data = self._data
         if len(data) > bound + 1:  # one more: the last octet may be the CR of a line that just fits

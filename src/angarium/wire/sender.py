@@ -1,0 +1,484 @@
+"""The sending side of SMTP and LMTP, without input or output (RFC 5321, 2920, 2033, 1870, 6531, 3461).
+
+Answers "what did the next hop say to which of my commands?". Octets go in with `receive_data`, events come
+out of `next_event`; commands and content come out of `data_to_send` as a list of pieces, so that content is
+not copied.
+
+Promises: replies are matched to commands and recipients in order, with PIPELINING and without; content is
+sent only after a 354 with at least one recipient accepted, otherwise a 354 gets a lone dot; a transaction
+that began ends with TransactionEnded, Disconnected or ProtocolError; after a refused MAIL the replies to the
+rest of its group are not told; what was left open is reset before the next transaction. Refuses to decide
+whether mail may go: parameters that the server does not offer are left out, and whether that is acceptable is
+delivery's to know.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from angarium.mail.envelope import Envelope, Recipient
+from angarium.mail.status import Reply
+from angarium.wire.events import NEED_DATA, NeedData
+from angarium.wire.framing import CRLF, wire_content
+from angarium.wire.replies import NotAReply, PeerExtensions, ReplyReader
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The server's first words; other than 220, it does not want mail."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class EhloReply:
+    """The answer to EHLO, LHLO or HELO, with what it offers."""
+
+    reply: Reply
+    extensions: PeerExtensions
+
+
+@dataclass(frozen=True, slots=True)
+class StartTlsReply:
+    """The answer to STARTTLS; after 220 shake hands, then `Sender.restart`."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class AuthReply:
+    """An answer within AUTH: 235, a refusal, or 334 with a challenge in base64."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class MailReply:
+    """The answer to MAIL; a refusal is every recipient's."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class RcptReply:
+    """The answer to the RCPT of one recipient, by its place in the envelope."""
+
+    index: int
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class DataReply:
+    """The answer to DATA, where a recipient was accepted; a refusal is every accepted recipient's."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ContentReply:
+    """The final answer: for all accepted recipients (index None), or for one of them (LMTP)."""
+
+    reply: Reply
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEnded:
+    """All that belongs to the transaction has been said."""
+
+
+@dataclass(frozen=True, slots=True)
+class RsetReply:
+    """The answer to `send_rset`."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class QuitReply:
+    """The answer to QUIT."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Unsolicited:
+    """A 421 that answers nothing: the server is about to close."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The server has gone, or said 421 before; `during` names what had no answer yet (a Stage's value)."""
+
+    during: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolError:
+    """The server sent something else than a reply; nothing more is understood on this connection."""
+
+    text: str
+    during: str
+
+
+class Stage(Enum):
+    """What a reply is awaited for."""
+
+    GREETING = "greeting"
+    EHLO = "ehlo"
+    HELO = "helo"
+    STARTTLS = "starttls"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    CONTENT = "content"
+    """The final dot was handed out: the server may have taken the message, whatever is heard from now on."""
+    RSET = "rset"
+    QUIT = "quit"
+
+
+_Told = (
+    Greeting
+    | EhloReply
+    | StartTlsReply
+    | AuthReply
+    | MailReply
+    | RcptReply
+    | DataReply
+    | ContentReply
+    | TransactionEnded
+    | RsetReply
+    | QuitReply
+    | Unsolicited
+)
+SenderEvent = _Told | Disconnected | ProtocolError | NeedData
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """What is known of the transaction under way."""
+
+    envelope: Envelope
+    content: Sequence[bytes | memoryview]
+    grouped: bool
+    """MAIL, RCPT and DATA went out in one group."""
+    accepted: list[int]
+    failed: bool = False
+    """MAIL was refused: what comes in answer to the rest of the group is noise."""
+
+
+class Sender:
+    """One connection's protocol state, towards one next hop."""
+
+    def __init__(self, ehlo_name: str, *, lmtp: bool = False, pipelining: bool = True) -> None:
+        self.extensions = PeerExtensions()
+        """What the server offered last."""
+        self._name = ehlo_name
+        self._lmtp = lmtp
+        self._may_pipeline = pipelining
+        self._replies = ReplyReader()
+        self._output: list[bytes | memoryview] = []
+        self._awaited: deque[tuple[Stage, int | None]] = deque([(Stage.GREETING, None)])
+        self._events: deque[_Told] = deque()
+        self._transaction: _Transaction | None = None
+        self._open = False  # the server may still hold a transaction that must be reset
+        self._resetting = False  # the RSET under way is our own affair
+        self._ended: Disconnected | None = None
+        self._eof = False
+
+    # What comes in
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take in octets from the server."""
+        self._replies.receive_data(data)
+
+    def receive_eof(self) -> None:
+        """The server sends nothing more; what it has sent is still understood."""
+        self._eof = True
+
+    @property
+    def during(self) -> str:
+        """What is awaited now, as a Stage's value; `idle` when nothing is."""
+        return self._awaited[0][0].value if self._awaited else "idle"
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a command or a transaction may be sent now."""
+        return not self._awaited and self._transaction is None and self._ended is None
+
+    def next_event(self) -> SenderEvent:
+        """The next thing the server said; NEED_DATA when there is nothing."""
+        while not self._events and self._ended is None:
+            try:
+                answer = self._replies.next_reply()
+                if answer is None:
+                    break
+                self._take(answer)
+            except NotAReply as error:
+                return ProtocolError(str(error), self._end(self.during).during)
+        if self._events:
+            return self._events.popleft()
+        if self._eof:
+            self._end(self.during)
+        return self._ended or NEED_DATA
+
+    def _end(self, during: str) -> Disconnected:
+        """Nothing more is said or understood."""
+        self._output = []
+        self._ended = self._ended or Disconnected(during)
+        return self._ended
+
+    def _take(self, answer: Reply) -> None:
+        """Match a reply to what awaits it."""
+        during = self.during
+        if self._awaited:
+            stage, index = self._awaited[0]
+            _require_sense(stage, answer)
+            self._awaited.popleft()
+            self._answered(stage, index, answer)
+        elif answer.closes:
+            self._events.append(Unsolicited(answer))
+        else:
+            raise NotAReply(f"a reply to nothing: {answer.code}")
+        if answer.closes:
+            self._end(during)
+
+    def _answered(self, stage: Stage, index: int | None, answer: Reply) -> None:
+        match stage:
+            case Stage.GREETING:
+                self._events.append(Greeting(answer))
+            case Stage.EHLO | Stage.HELO:
+                self._take_ehlo(stage, answer)
+            case Stage.STARTTLS:
+                self._take_starttls(answer)
+            case Stage.AUTH:
+                self._events.append(AuthReply(answer))
+            case Stage.RSET:
+                self._take_rset(answer)
+            case Stage.QUIT:
+                self._events.append(QuitReply(answer))
+            case _:
+                self._take_in_transaction(stage, index, answer)
+
+    def _take_ehlo(self, stage: Stage, answer: Reply) -> None:
+        offers = stage is Stage.EHLO and answer.is_positive
+        self.extensions = PeerExtensions.read(answer) if offers else PeerExtensions()
+        self._events.append(EhloReply(answer, self.extensions))
+
+    def _take_starttls(self, answer: Reply) -> None:
+        if answer.is_positive and self._replies.has_buffered_input:
+            raise NotAReply("octets behind the answer to STARTTLS")
+        self._events.append(StartTlsReply(answer))
+
+    def _take_rset(self, answer: Reply) -> None:
+        self._open = False
+        if not self._resetting:
+            self._events.append(RsetReply(answer))
+            return
+        self._resetting = False
+        if self._transaction and not self._transaction.grouped:
+            self._say_mail(self._transaction.envelope)
+
+    # What goes out
+
+    def data_to_send(self) -> list[bytes | memoryview]:
+        """Everything to be sent since the last call, in pieces; write them at once."""
+        output, self._output = self._output, []
+        return output
+
+    def _say(self, stage: Stage, command: str, index: int | None = None) -> None:
+        if _CONTROL.search(command):
+            raise ValueError(f"control character in a {stage.value} command")
+        self._output.append(command.encode() + CRLF)
+        self._awaited.append((stage, index))
+
+    def _say_alone(self, stage: Stage, command: str) -> None:
+        if not self.is_idle:
+            raise RuntimeError(f"{stage.value} while {self.during} waits for its answer")
+        self._say(stage, command)
+
+    def send_ehlo(self) -> None:
+        """Say EHLO, or LHLO where the server speaks LMTP."""
+        self._say_alone(Stage.EHLO, f"{'LHLO' if self._lmtp else 'EHLO'} {self._name}")
+
+    def send_helo(self) -> None:
+        """Say HELO, to a server that refused EHLO."""
+        self._say_alone(Stage.HELO, f"HELO {self._name}")
+
+    def send_starttls(self) -> None:
+        """Ask for TLS; after StartTlsReply with 220 shake hands, then call `restart`."""
+        self._say_alone(Stage.STARTTLS, "STARTTLS")
+
+    def send_auth(self, mechanism: str, initial: bytes | None) -> None:
+        """Begin AUTH (RFC 4954); `initial` is the initial response, None where the mechanism has none."""
+        response = "" if initial is None else f" {base64.b64encode(initial).decode() or '='}"
+        self._say_alone(Stage.AUTH, f"AUTH {mechanism}{response}")
+
+    def send_auth_response(self, response: bytes | None) -> None:
+        """Answer a 334; None cancels the exchange."""
+        self._say_alone(Stage.AUTH, "*" if response is None else base64.b64encode(response).decode())
+
+    def send_rset(self) -> None:
+        """Say RSET; also a question whether the server is still there."""
+        self._say_alone(Stage.RSET, "RSET")
+
+    def send_quit(self) -> None:
+        """Say goodbye."""
+        self._say_alone(Stage.QUIT, "QUIT")
+
+    def restart(self) -> None:
+        """TLS has begun: forget what the server offered before; EHLO comes next."""
+        self.extensions = PeerExtensions()
+
+    # A transaction
+
+    def start_transaction(self, envelope: Envelope, content: Sequence[bytes | memoryview]) -> None:
+        """Send a message to all recipients of the envelope.
+
+        Content is canonical; dots are stuffed here. Raises RuntimeError while the sender is not idle, and
+        ValueError for an address that would break its command.
+        """
+        if not self.is_idle:
+            raise RuntimeError(f"a transaction while {self.during} waits for its answer")
+        grouped = self._may_pipeline and self.extensions.pipelining
+        commands = [self._mail_command(envelope, content), *map(self._rcpt_command, envelope.recipients)]
+        if any(map(_CONTROL.search, commands)):
+            raise ValueError("control character in an envelope")
+        self._transaction = _Transaction(envelope, content, grouped, [])
+        if self._open:
+            self._resetting = True
+            self._say(Stage.RSET, "RSET")
+        if grouped:
+            self._say_group(commands)
+        elif not self._resetting:
+            self._say_mail(envelope)
+
+    def _say_group(self, commands: list[str]) -> None:
+        """MAIL, every RCPT and DATA in one piece (RFC 2920 section 3.1)."""
+        self._output.append("\r\n".join([*commands, "DATA", ""]).encode())
+        self._awaited.append((Stage.MAIL, None))
+        self._awaited.extend((Stage.RCPT, index) for index in range(len(commands) - 1))
+        self._awaited.append((Stage.DATA, None))
+
+    def _say_mail(self, envelope: Envelope) -> None:
+        assert self._transaction is not None
+        self._say(Stage.MAIL, self._mail_command(envelope, self._transaction.content))
+
+    def _mail_command(self, envelope: Envelope, content: Sequence[bytes | memoryview]) -> str:
+        offered = self.extensions
+        words = [f"MAIL FROM:<{envelope.sender or ''}>"]
+        if offered.size is not None:
+            words.append(f"SIZE={sum(map(len, content))}")
+        if envelope.eight_bit and offered.eight_bit:
+            words.append("BODY=8BITMIME")
+        if envelope.smtputf8 and offered.smtputf8:
+            words.append("SMTPUTF8")
+        if envelope.ret and offered.dsn:
+            words.append(f"RET={envelope.ret}")
+        if envelope.envid and offered.dsn:
+            words.append(f"ENVID={encode_xtext(envelope.envid)}")
+        return " ".join(words)
+
+    def _rcpt_command(self, recipient: Recipient) -> str:
+        words = [f"RCPT TO:<{recipient.address}>"]
+        if recipient.notify and self.extensions.dsn:
+            words.append(f"NOTIFY={','.join(recipient.notify)}")
+        if recipient.orcpt and self.extensions.dsn:
+            kind, _, address = recipient.orcpt.partition(";")
+            words.append(f"ORCPT={kind};{encode_xtext(address)}")
+        return " ".join(words)
+
+    def _take_in_transaction(self, stage: Stage, index: int | None, answer: Reply) -> None:
+        assert self._transaction is not None
+        match stage:
+            case Stage.MAIL:
+                self._take_mail(self._transaction, answer)
+            case Stage.RCPT:
+                self._take_rcpt(self._transaction, index or 0, answer)
+            case Stage.DATA:
+                self._take_data(self._transaction, answer)
+            case _:
+                self._take_content(self._transaction, index, answer)
+
+    def _take_mail(self, transaction: _Transaction, answer: Reply) -> None:
+        transaction.failed = not answer.is_positive
+        self._open = not transaction.failed
+        self._events.append(MailReply(answer))
+        if not transaction.grouped:
+            self._next_command(transaction, 0)
+
+    def _take_rcpt(self, transaction: _Transaction, index: int, answer: Reply) -> None:
+        if not transaction.failed:
+            self._events.append(RcptReply(index, answer))
+            if answer.is_positive:
+                transaction.accepted.append(index)
+        if not transaction.grouped:
+            self._next_command(transaction, index + 1)
+
+    def _next_command(self, transaction: _Transaction, index: int) -> None:
+        """Without PIPELINING: what comes after an answered command."""
+        recipients = transaction.envelope.recipients
+        if transaction.failed:
+            self._finish()
+        elif index < len(recipients):
+            self._say(Stage.RCPT, self._rcpt_command(recipients[index]), index)
+        elif transaction.accepted:
+            self._say(Stage.DATA, "DATA")
+        else:
+            self._finish()
+
+    def _take_data(self, transaction: _Transaction, answer: Reply) -> None:
+        if answer.is_intermediate and self._replies.has_buffered_input:
+            raise NotAReply("an answer to content that was not sent yet")
+        if transaction.accepted:
+            self._events.append(DataReply(answer))
+        if answer.is_intermediate:
+            self._say_content(transaction)
+        else:
+            self._finish()
+
+    def _say_content(self, transaction: _Transaction) -> None:
+        """Send the content, or a lone dot where nobody would get it (RFC 2920 section 3.1)."""
+        self._output += wire_content(transaction.content if transaction.accepted else ())
+        if self._lmtp:
+            self._awaited.extend((Stage.CONTENT, index) for index in transaction.accepted)
+        else:
+            self._awaited.append((Stage.CONTENT, None))
+        if not self._awaited:
+            self._finish()
+
+    def _take_content(self, transaction: _Transaction, index: int | None, answer: Reply) -> None:
+        self._open = False
+        if transaction.accepted:
+            self._events.append(ContentReply(answer, index))
+        if not self._awaited:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._transaction = None
+        self._events.append(TransactionEnded())
+
+
+def _require_sense(stage: Stage, answer: Reply) -> None:
+    """Raise NotAReply for a class of reply that the command cannot have (RFC 5321 section 4.3.2)."""
+    may_go_on = stage in {Stage.DATA, Stage.AUTH}
+    if (answer.is_intermediate and not may_go_on) or (answer.is_positive and stage is Stage.DATA):
+        raise NotAReply(f"{answer.code} in answer to {stage.value}")
+
+
+def encode_xtext(text: str) -> str:
+    r"""Encode as xtext (RFC 3461 section 4); characters beyond ASCII as `\x{…}` (RFC 6533 section 3)."""
+    ascii_only = _BEYOND_ASCII.sub(lambda match: f"\\x{{{ord(match[0]):X}}}", text)
+    return _NOT_XCHAR.sub(lambda match: f"+{ord(match[0]):02X}", ascii_only)
