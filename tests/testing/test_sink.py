@@ -1,40 +1,18 @@
 """The sink over real sockets: what it takes, and what its rules make of it."""
 
-import asyncio
 import smtplib
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from angarium.testing.rules import Action, Rules, parse_rule
+from angarium.testing.rules import Action
 from angarium.testing.sink import Received, Sink, SinkOptions
 
 from .dialogue import Dialogue
+from .serving import serving
 
 TRANSACTION = "EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n"
-
-
-@contextmanager
-def serving(
-    *rules: tuple[Action, str], options: SinkOptions | None = None
-) -> Iterator[tuple[Sink, list[Received]]]:
-    """A sink in a thread of its own, so that blocking clients can talk to it."""
-    received: list[Received] = []
-    options = options or SinkOptions(keeps_content=True)
-    sink = Sink(Rules(parse_rule(*rule) for rule in rules), options, received.append)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        sink.address = asyncio.run_coroutine_threadsafe(sink.start(), loop).result(5)  # type: ignore[attr-defined]
-        yield sink, received
-    finally:
-        asyncio.run_coroutine_threadsafe(sink.stop(), loop).result(5)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 @contextmanager

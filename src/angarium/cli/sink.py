@@ -120,7 +120,7 @@ class _Output:
         self.lines = lines
         self.interval = interval
         self.is_live = sys.stdout.isatty() and not as_json and not lines
-        self._shown: dict[str, Any] = {}
+        self._shown = _values(Counters())
 
     def message(self, message: Received, name: str | None) -> None:
         if not self.lines:

@@ -1,0 +1,62 @@
+"""`angarium bench` as a program: its arguments, its summary, its end."""
+
+import json
+import signal
+
+import pytest
+
+from angarium.cli.bench import bench
+
+from .program import invoke, listening_port, run, running
+
+SINK = ("sink", "--listen", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--target", "nowhere"),
+        ("--size", "big"),
+        ("--size", "2k:0"),
+        ("--to", "not a domain"),
+        ("--sender", "nobody"),
+        ("--duration", "0s"),
+        ("--duration", "soon"),
+        ("--rate", "0"),
+        ("--connections", "0"),
+    ],
+)
+def test_wrong_use_is_explained(arguments: tuple[str, ...]):
+    """Arguments that mean nothing end with status 2 and a text, before anything is sent."""
+    target = () if not arguments or "--target" in arguments else ("--target", "127.0.0.1:1")
+    done = invoke(bench, *target, *arguments)
+    assert done.exit_code == 2
+    assert "Error" in done.output
+
+
+def test_the_summary_as_json():
+    """`--json` prints rate, times and errors as one object; a refused message makes the status 1."""
+    with running(*SINK) as sink:
+        target = f"127.0.0.1:{listening_port(sink)}"
+        good = run("bench", "--target", target, "-n", "50", "--size", "1k:2,3k", "--json")
+        bad = run("bench", "--target", target, "-n", "2", "--to", "550-no@x.example", "--json")
+    summary = json.loads(good.stdout)
+    assert (good.returncode, summary["accepted"], summary["failed"], summary["errors"]) == (0, 50, 0, {})
+    assert 0 < summary["milliseconds"]["p50"] <= summary["milliseconds"]["max"]
+    assert bad.returncode == 1
+    assert list(json.loads(bad.stdout)["errors"]) == ["rcpt: 550 5.0.0 Refused, as the name asks"]
+
+
+def test_ctrl_c_ends_it_with_the_summary():
+    """The first Ctrl-C lets messages in flight end, and prints what was done until then."""
+    with running(*SINK, "--interval", "0.02") as sink:
+        with running("bench", "--target", f"127.0.0.1:{listening_port(sink)}", "--duration", "1m") as process:
+            assert sink.stdout is not None
+            assert "messages=" in sink.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=10)
+        assert process.returncode == 0
+    assert "0 failed" in out
+    assert "time to accept" in out
+    assert err == ""
