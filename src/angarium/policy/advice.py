@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from angarium.mail.address import Address
 from angarium.policy.config import Listener, Overlay, Problem, Source
 from angarium.policy.match import Entry, KeyKind, PolicyTables, Setting, Table, is_on
 
@@ -24,24 +23,13 @@ HasRoute = Callable[[str], bool]
 """Whether the queues files give a key (`example.com`, `*.example.com`, `*`) a next hop."""
 
 
-def advise(
-    tables: PolicyTables,
-    listeners: Sequence[Listener],
-    *,
-    has_route: HasRoute,
-    postmaster: Address | None,
-    main: Source,
-) -> list[Problem]:
-    """Every warning about the domains of a configuration; `main` is where its main file begins."""
+def advise(tables: PolicyTables, listeners: Sequence[Listener], has_route: HasRoute) -> list[Problem]:
+    """Every warning about the domains and the listeners' relay_hosts of one configuration."""
     advisor = _Advisor(tables, has_route)
     for table in _tables(tables):
         advisor.table(table)
     for listener in listeners:
         advisor.relay_hosts(listener)
-    if postmaster is None:
-        advisor.warn(
-            "postmaster", main, 'nobody reads mail to postmaster: write postmaster = "you@example.com"'
-        )
     return advisor.sum_up()
 
 
@@ -155,7 +143,7 @@ class _Advisor:
 
     def relay_hosts(self, listener: Listener) -> None:
         """Look at whom a listener and its overlays believe."""
-        source = listener.sources.get("relay_hosts")
+        source = listener.options.sources.get("relay_hosts")
         if source is not None:
             self._wide("relay_hosts", listener.options.relay_hosts, source)
         for overlay in _overlays((*listener.peer, *listener.via)):
