@@ -18,8 +18,8 @@ from angarium.mail.address import Address
 from angarium.policy.route import parse_next_hop
 
 if TYPE_CHECKING:
-    from angarium.policy.domains import PolicyTables
-    from angarium.policy.hooks import Policy
+    from angarium.policy.hooks import Hooks
+    from angarium.policy.match import PolicyTables
     from angarium.policy.queues import QueueTable
 
 Network = IPv4Network | IPv6Network
@@ -222,8 +222,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     handler_timeout: float = 30.0
     domains: PolicyTables
     queues: QueueTable
-    hooks: Policy | None = None
-    """The operator's handlers, where the configuration is a Python file."""
+    hooks: Hooks
+    """The operator's handlers: none, unless the main file is Python."""
     sources: Mapping[str, Source] = {}
     """Where the options outside listeners were written, as `workers` or `spool.path`."""
     problems: tuple[Problem, ...] = ()

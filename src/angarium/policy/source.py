@@ -56,7 +56,7 @@ class Document(msgspec.Struct, frozen=True, eq=False):
             if line is not None:
                 return Source(self.file, line)
             path = path[:-1]
-        return Source(self.file, 1)
+        return Source(self.file, self.lines.get((), 1))
 
 
 def shown_path(path: Path) -> str:

@@ -125,21 +125,22 @@ def text(value: object) -> str:
 
 
 def list_of(parse: Parser) -> Parser:
-    """A parser of arrays whose items are read by `parse`; every item is looked at before any is reported."""
+    """A parser of arrays whose items are read by `parse`."""
 
     def parse_items(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise BadValueError(f"{shown(value)} is not an array: write it in brackets, [{shown(value)}]")
-        return tuple(_item(parse, index, item) for index, item in enumerate(value))
+        return tuple(inside(parse, index, item) for index, item in enumerate(value))
 
     return parse_items
 
 
-def _item(parse: Parser, index: int, item: object) -> object:
+def inside(parse: Parser, key: str | int, part: object) -> Any:
+    """Parse a part of a value; what is wrong with it is wrong at its key."""
     try:
-        return parse(item)
+        return parse(part)
     except BadValueError as error:
-        raise BadValueError(str(error), index, *error.path) from None
+        raise BadValueError(str(error), key, *error.path) from None
 
 
 def one_of(*words: str) -> Parser:
@@ -193,6 +194,12 @@ def socket_address(value: object, default_port: int | None = None) -> tuple[str,
     if address.version == 6 and host[0] != "[" and default_port is None:
         raise BadValueError(f"{value!r} is not an IP address and port: write '[{address}]:25'")
     return str(address), port
+
+
+def listen(value: object) -> str:
+    """What a listener is bound to, as it was written."""
+    socket_address(value)
+    return str(value)
 
 
 def _split_port(written: str, default_port: int | None) -> tuple[str, int]:

@@ -1,0 +1,354 @@
+"""Policy as code: which handlers did the operator write, and what do they answer?
+
+`Policy` is what a policy file makes: it says which configuration it stands on and registers handlers,
+checking each at once. `Hooks` calls them for the sessions: it bounds their time, checks what they answer,
+and turns every trouble into one HandlerFailed, so that a handler can cost a command and nothing more. A
+handler's error is logged with file and line; what the AUTH handler says is never logged, since it may hold
+a password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn, TypeVar, overload
+
+import msgspec
+
+from angarium.mail.status import Reply, reply
+from angarium.policy.config import QueueConfig, Source
+from angarium.policy.decision import ListenerDomain
+from angarium.policy.source import shown_path
+from angarium.policy.views import Identity
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SLOW = 0.050
+"""Seconds for which a plain handler may hold up everything else without being reported."""
+MAX_THREADS = 64
+DEFAULT_TIMEOUT = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class Event(NamedTuple):
+    """What a handler is called with, and what it may answer."""
+
+    parameters: tuple[str, ...]
+    answers: tuple[type, ...] = ()
+    may_be_none: bool = True
+
+
+EVENTS = {
+    "get_listener_domain": Event(("domain", "listener", "conn_meta"), (ListenerDomain,)),
+    "get_queue_config": Event(
+        ("domain", "tenant", "campaign", "routing_domain", "conn_meta"), (QueueConfig,)
+    ),
+    "smtp_server_connection_accepted": Event(("conn_meta",)),
+    "smtp_server_ehlo": Event(("domain", "conn_meta")),
+    "smtp_server_auth_plain": Event(
+        ("authz", "authn", "password", "conn_meta"), (bool, Identity), may_be_none=False
+    ),
+    "smtp_server_mail_from": Event(("sender", "conn_meta")),
+    "smtp_server_rcpt_to": Event(("recipient", "conn_meta")),
+    "smtp_server_data": Event(("message", "conn_meta")),
+    "smtp_server_message_received": Event(("message", "conn_meta")),
+}
+_SECRET_EVENTS = frozenset({"smtp_server_auth_plain"})
+
+
+class HookError(TypeError):
+    """A handler that cannot be registered; the text says what to write instead."""
+
+
+class Handler(NamedTuple):
+    """One registered handler, and where it stands."""
+
+    event: str
+    function: Callable[..., Any]
+    source: Source
+    in_thread: bool
+
+
+class HandlerCall(msgspec.Struct, frozen=True):
+    """One call as records and decisions tell it."""
+
+    event: str
+    file: str
+    line: int
+    seconds: float
+    answer: str
+    """What was answered, as text."""
+
+
+class Rejected(Exception):  # noqa: N818 - it is an answer, not an error
+    """A handler's `reject`. `call` says which handler, once `Hooks.call` has passed it on."""
+
+    def __init__(self, answer: Reply) -> None:
+        super().__init__(str(answer))
+        self.reply = answer
+        self.call: HandlerCall | None = None
+
+
+class HandlerFailed(Exception):  # noqa: N818 - it is an outcome
+    """A handler raised, answered nonsense, or took too long. The command gets `reply`."""
+
+    def __init__(self, call: HandlerCall) -> None:
+        super().__init__(f"{call.file}:{call.line}: {call.event}: {call.answer}")
+        self.call = call
+        self.reply = reply(451, "4.3.0 Local policy failed; try again later")
+
+
+def reject(code: int, text: str) -> NoReturn:
+    """Refuse the command with this reply: `reject(550, "5.7.1 Not from here")`.
+
+    The code is 400 to 599 and the enhanced status code, if there is one, of the same class; else ValueError.
+    """
+    if not 400 <= code <= 599:
+        raise ValueError(f"reject takes a code from 400 to 599, not {code!r}")
+    answer = reply(code, text)
+    if (
+        answer.enhanced is not None
+        and answer.enhanced.class_ * 100 > code
+        or (answer.enhanced is not None and answer.enhanced.class_ * 100 + 99 < code)
+    ):
+        raise ValueError(f"reject({code}, ...): the status {answer.enhanced} is of another class")
+    raise Rejected(answer)
+
+
+class Policy:
+    """The configuration a policy file stands on, with its handlers.
+
+    Either `Policy.load("angarium.toml")`, or the tables of that file as arguments. What they hold is checked
+    when the server (or `angarium check`) loads the policy file, and reported with file and line.
+    """
+
+    def __init__(  # noqa: PLR0913 - the tables of a file, each by its name
+        self,
+        *,
+        listeners: Sequence[Mapping[str, Any]] = (),
+        hostname: str | None = None,
+        postmaster: str | None = None,
+        workers: int | None = None,
+        user: str | None = None,
+        shutdown_timeout: float | str | None = None,
+        handler_timeout: float | str | None = None,
+        policy: Mapping[str, Any] | None = None,
+        spool: Mapping[str, Any] | None = None,
+        log: Mapping[str, Any] | None = None,
+        control: Mapping[str, Any] | None = None,
+        dns: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = {
+            "listener": list(listeners),
+            "hostname": hostname,
+            "postmaster": postmaster,
+            "workers": workers,
+            "user": user,
+            "shutdown_timeout": shutdown_timeout,
+            "handler_timeout": handler_timeout,
+            "policy": policy,
+            "spool": spool,
+            "log": log,
+            "control": control,
+            "dns": dns,
+        }
+        self.data: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self.base: Path | None = None
+        """The main file this stands on; None: `data`."""
+        self.source = _caller()
+        self.handlers: dict[str, Handler] = {}
+
+    @classmethod
+    def load(cls, path: str | Path) -> Policy:
+        """Stand on a TOML or JSON file; a relative name is relative to the file that holds the call."""
+        policy = cls()
+        policy.source = _caller()
+        policy.base = Path(policy.source.file).parent / path
+        return policy
+
+    @overload
+    def on(self, handler: Function, /) -> Function: ...
+
+    @overload
+    def on(self, /, *, thread: bool = False) -> Callable[[Function], Function]: ...
+
+    def on(self, handler: Callable[..., Any] | None = None, /, *, thread: bool = False) -> Callable[..., Any]:
+        """Register a function for the event that it is named after; raises HookError.
+
+        `@policy.on(thread=True)` runs a plain function in a thread, where it may block.
+        """
+        if handler is not None:
+            return self._register(handler, in_thread=False)
+        return lambda function: self._register(function, in_thread=thread)
+
+    def _register(self, function: Function, *, in_thread: bool) -> Function:
+        name = getattr(function, "__name__", repr(function))
+        _check_signature(function, name)
+        if in_thread and inspect.iscoroutinefunction(function):
+            raise HookError(f"{name} is async and so needs no thread: take out thread=True")
+        first = self.handlers.get(name)
+        if first is not None:
+            raise HookError(f"{name} has a handler already, at {first.source}: make them one")
+        self.handlers[name] = Handler(name, function, _source_of(function), in_thread)
+        return function
+
+
+def _check_signature(function: Callable[..., Any], name: str) -> None:
+    event = EVENTS.get(name)
+    if event is None:
+        near = get_close_matches(name, EVENTS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"events are {', '.join(EVENTS)}"
+        raise HookError(f"{name} is not an event: {hint}")
+    try:
+        inspect.signature(function).bind(*event.parameters)
+    except TypeError:
+        raise HookError(f"{name} must take ({', '.join(event.parameters)})") from None
+
+
+def _source_of(function: Callable[..., Any]) -> Source:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return Source(shown_path(Path(code.co_filename)), code.co_firstlineno) if code else _caller()
+
+
+def _caller() -> Source:
+    """The line outside this module that called into it."""
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    assert frame is not None, "somebody called"
+    return Source(shown_path(Path(frame.f_code.co_filename)), frame.f_lineno)
+
+
+class Hooks:
+    """The handlers in force. `timeout`, in seconds, bounds those that do not hold up the event loop."""
+
+    def __init__(
+        self, handlers: Mapping[str, Handler] | None = None, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
+        self._handlers = dict(handlers or {})
+        self._timeout = timeout
+        self._threads = asyncio.Semaphore(MAX_THREADS)
+
+    def handles(self, event: str) -> bool:
+        """Whether there is a handler: where there is none, `call` must not be called."""
+        return event in self._handlers
+
+    async def call(self, event: str, *args: Any) -> tuple[Any, HandlerCall]:
+        """Call the event's handler; returns its answer, and the account of the call.
+
+        Raises Rejected where it rejects, HandlerFailed where it raises, answers nonsense or takes too long.
+        """
+        handler = self._handlers[event]
+        started = time.perf_counter()
+        try:
+            answer = await self._answer(handler, args)
+            _check_answer(handler, answer)
+        except Rejected as rejected:
+            rejected.call = _account(handler, started, f"reject {rejected.reply}")
+            raise
+        except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a handler's error costs one command, never a session
+            raise _failure(handler, started, error) from None
+        return answer, _account(handler, started, repr(answer))
+
+    async def _answer(self, handler: Handler, args: tuple[Any, ...]) -> Any:
+        if handler.in_thread:
+            return await self._within_limit(self._in_thread(handler, args))
+        started = time.perf_counter()
+        answer = handler.function(*args)
+        seconds = time.perf_counter() - started
+        if seconds > SLOW:
+            _log.warning(
+                "%s: handler %s held up every session for %d ms: make it async, or on(thread=True)",
+                handler.source,
+                handler.event,
+                seconds * 1000,
+            )
+        return await self._within_limit(answer) if inspect.isawaitable(answer) else answer
+
+    async def _within_limit(self, answer: Awaitable[Any]) -> Any:
+        limit = asyncio.timeout(self._timeout)
+        try:
+            async with limit:
+                return await answer
+        except TimeoutError:
+            if limit.expired():
+                raise _TooLong(f"took longer than {self._timeout:g} s (handler_timeout)") from None
+            raise
+
+    async def _in_thread(self, handler: Handler, args: tuple[Any, ...]) -> Any:
+        """Run in a thread of its own, which a server that ends does not wait for."""
+        await self._threads.acquire()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+
+        def settle(answer: Any, error: BaseException | None) -> None:
+            self._threads.release()
+            if done.cancelled():
+                return
+            if error is None:
+                done.set_result(answer)
+            else:
+                done.set_exception(_carried(error))
+
+        def run() -> None:
+            answer, error = None, None
+            try:
+                answer = handler.function(*args)
+            except BaseException as raised:  # noqa: BLE001 - carried over to the loop
+                error = raised
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, answer, error)
+
+        threading.Thread(target=run, name=f"handler {handler.event}", daemon=True).start()
+        return await done
+
+
+class _TooLong(Exception):  # noqa: N818
+    """The time limit is over."""
+
+
+class _Carried(Exception):  # noqa: N818
+    """An exception that a future cannot hold, from a thread."""
+
+
+def _carried(error: BaseException) -> Exception:
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return _Carried(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
+
+
+def _check_answer(handler: Handler, answer: Any) -> None:
+    event = EVENTS[handler.event]
+    if isinstance(answer, event.answers) or (answer is None and event.may_be_none):
+        return
+    expected = [kind.__name__ for kind in event.answers] + (["None"] if event.may_be_none else [])
+    raise TypeError(f"returned {type(answer).__name__}: return {' or '.join(expected)}")
+
+
+def _failure(handler: Handler, started: float, error: BaseException) -> HandlerFailed:
+    what = type(error).__name__
+    if handler.event not in _SECRET_EVENTS or isinstance(error, _TooLong):
+        what = str(error) if isinstance(error, _TooLong) else f"{what}: {error}"
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    at = f" at {shown_path(Path(where[0].filename))}:{where[0].lineno}" if where else ""
+    failed = HandlerFailed(_account(handler, started, f"failed: {what}"))
+    if isinstance(error, _TooLong):
+        at = ""
+    _log.error("%s: handler %s failed%s: %s", handler.source, handler.event, at, what)
+    return failed
+
+
+def _account(handler: Handler, started: float, answer: str) -> HandlerCall:
+    seconds = round(time.perf_counter() - started, 6)
+    return HandlerCall(handler.event, handler.source.file, handler.source.line, seconds, answer)

@@ -1,0 +1,248 @@
+"""What is in force on a listener, for a peer and a local address?
+
+Reads the `[[listener]]` tables with their `peer` and `via` overlays, and lays the overlays on: the listener's
+own options, then those for the peer, then those for the local address, so that `via` beats `peer`; an overlay
+may hold overlays itself. Of several networks that hold an address the narrowest counts, alone. Every option
+in force says where it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from angarium.policy import values
+from angarium.policy.config import (
+    LineEndings,
+    Listener,
+    ListenerOptions,
+    Network,
+    Overlay,
+    Problem,
+    Source,
+    TraceHeaders,
+)
+from angarium.policy.networks import IPAddress, canonical_address
+from angarium.policy.source import Key
+from angarium.policy.tables import NOT_YET, Options, Reader, Schema
+from angarium.policy.values import BadValueError, duration, size, whole_number
+
+DEFAULT_LISTEN = "127.0.0.1:2025"
+_CACHED_SESSIONS = 4096
+
+
+def _header_name(value: object) -> str:
+    name = values.text(value)
+    if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+        raise BadValueError(f"{name!r} is not the name of a header field: write letters, digits and hyphens")
+    return name
+
+
+def _line_endings(value: object) -> LineEndings:
+    if value == "Allow":
+        raise BadValueError(
+            "'Allow' cannot be had, since relaying a bare CR or LF lets strangers smuggle mail: "
+            "write 'Deny' to refuse such content or 'Fix' to mend it"
+        )
+    return LineEndings(values.one_of("Deny", "Fix")(value))
+
+
+def _batch_handling(value: object) -> str:
+    if value == "BatchByDomain":
+        raise BadValueError(
+            "'BatchByDomain' cannot be had: one message is made per recipient; take the option out"
+        )
+    return str(values.one_of("BifurcateAlways")(value))
+
+
+def _not_supplemental(value: object) -> bool:
+    if values.boolean(value):
+        raise BadValueError("true is not available in this version: write false, or take it out")
+    return False
+
+
+_TRACE_HEADERS = {
+    "received_header": values.boolean,
+    "supplemental_header": _not_supplemental,
+    "header_name": _header_name,
+    "include_meta_names": values.list_of(values.text),
+}
+
+
+def _trace_headers(value: object) -> TraceHeaders:
+    table = values.json_table(value)
+    given = {}
+    for name, part in table.items():
+        parse = _TRACE_HEADERS.get(name)
+        if parse is None:
+            raise BadValueError(f"unknown key {name}: write {', '.join(_TRACE_HEADERS)}", name)
+        given[name] = values.inside(parse, name, part)
+    return TraceHeaders(**given)
+
+
+OVERLAY_OPTIONS: dict[str, values.Parser] = {
+    "hostname": values.domain,
+    "relay_hosts": values.list_of(values.network),
+    "banner": values.text,
+    "batch_handling": _batch_handling,
+    "trace_headers": _trace_headers,
+    "client_timeout": duration,
+    "data_processing_timeout": duration,
+    "max_messages_per_connection": whole_number(1),
+    "max_recipients_per_message": whole_number(1),
+    "max_message_size": size,
+    "data_buffer_size": size,
+    "invalid_line_endings": _line_endings,
+    "line_length_hard_limit": whole_number(512, 1 << 20),
+    "max_hops": whole_number(1, 10_000),
+    "allow_sender_routing": values.boolean,
+    "meta": values.json_table,
+}
+
+_WRITES_AT_ONCE = "cannot be had: 250 means that the message is on stable storage; take it out"
+_REFUSED = {
+    "deferred_spool": _WRITES_AT_ONCE,
+    "deferred_queue": "cannot be had: policy decides before the 250, never after it; take it out",
+    "tls_required_client_ca": "is tls_client_ca here, with tls_client_certificate = 'required'",
+    **dict.fromkeys(
+        (
+            *("tls_certificate", "tls_private_key", "tls_client_ca", "tls_client_certificate"),
+            *("allow_xclient", "xclient_hosts", "require_proxy_protocol", "proxy_hosts"),
+        ),
+        NOT_YET,
+    ),
+}
+_ON_LISTENERS_ALONE = "belongs to the listener itself: take it out of this overlay"
+
+LISTENER_SCHEMA = Schema(
+    {
+        "name": values.text,
+        "listen": values.listen,
+        "max_connections": whole_number(1),
+        **OVERLAY_OPTIONS,
+    },
+    tables=("peer", "via"),
+    refused=_REFUSED,
+)
+OVERLAY_SCHEMA = Schema(
+    OVERLAY_OPTIONS,
+    tables=("peer", "via"),
+    refused=_REFUSED | dict.fromkeys(("name", "listen", "max_connections"), _ON_LISTENERS_ALONE),
+)
+
+
+def read_listeners(reader: Reader, defaults: ListenerOptions) -> tuple[Listener, ...]:
+    """Read every `[[listener]]`; `defaults` are the options where none is written."""
+    tables = reader.document.data.get("listener", [])
+    if not isinstance(tables, Sequence) or not all(isinstance(table, Mapping) for table in tables):
+        reader.problem("listeners are an array of tables: write [[listener]]", "listener")
+        return ()
+    if not tables:
+        reader.problem("nothing to listen on: write [[listener]] with listen = '0.0.0.0:25'")
+    listeners = tuple(_read_listener(reader, table, index, defaults) for index, table in enumerate(tables))
+    _check_names(reader, listeners)
+    return listeners
+
+
+def _read_listener(
+    reader: Reader, table: Mapping[str, Any], index: int, defaults: ListenerOptions
+) -> Listener:
+    path = ("listener", index)
+    own = reader.options(table, LISTENER_SCHEMA, *path)
+    listen = own.values.pop("listen", DEFAULT_LISTEN)
+    name = own.values.pop("name", None)
+    most = {"max_connections": own.values.pop("max_connections")} if "max_connections" in own.values else {}
+    return Listener(
+        name=name,
+        listen=listen,
+        options=_laid_over(defaults, own.values, _sources_of(reader, own, *path)),
+        peer=_read_overlays(reader, table, *path, "peer"),
+        via=_read_overlays(reader, table, *path, "via"),
+        sources={"listen": reader.document.source(*path), **own.sources},
+        **most,
+    )
+
+
+def _sources_of(reader: Reader, own: Options, *path: Key) -> dict[str, Source]:
+    metas = {f"meta.{key}": reader.document.source(*path, "meta", key) for key in own.values.get("meta", ())}
+    return {**{name: source for name, source in own.sources.items() if name in OVERLAY_OPTIONS}, **metas}
+
+
+def _read_overlays(reader: Reader, parent: Mapping[str, Any], *path: Key) -> tuple[Overlay, ...]:
+    """The overlays of one `peer` or `via` table, the narrowest network first."""
+    table = reader.table(parent, *path)
+    overlays: dict[Network, tuple[str, Overlay]] = {}
+    for key in table:
+        try:
+            network = values.network(key)
+        except BadValueError as error:
+            reader.problem(f"{path[-1]}: {error}", *path, key)
+            continue
+        if network in overlays:
+            first = reader.document.source(*path, overlays[network][0])
+            reader.problem(f"{key!r} is the same network as on line {first.line}: make them one", *path, key)
+        overlays[network] = (key, _read_overlay(reader, network, table, *path, key))
+    return tuple(sorted((overlay for _, overlay in overlays.values()), key=lambda o: -o.network.prefixlen))
+
+
+def _read_overlay(reader: Reader, network: Network, parent: Mapping[str, Any], *path: Key) -> Overlay:
+    table = reader.table(parent, *path)
+    own = reader.options(table, OVERLAY_SCHEMA, *path)
+    return Overlay(
+        network,
+        own.values,
+        peer=_read_overlays(reader, table, *path, "peer"),
+        via=_read_overlays(reader, table, *path, "via"),
+        sources=_sources_of(reader, own, *path),
+    )
+
+
+def _check_names(reader: Reader, listeners: tuple[Listener, ...]) -> None:
+    """Two listeners cannot share an address, nor a name."""
+    seen: dict[object, Source] = {}
+    for listener in listeners:
+        for option, name in (("listen", (listener.host, listener.port)), ("name", listener.name)):
+            source = listener.sources.get(option)
+            if name is None or source is None:
+                continue
+            first = seen.setdefault(name, source)
+            if first is not source:
+                text = (
+                    f"{option} {getattr(listener, option)} is that of line {first.line} too: choose another"
+                )
+                reader.problems.append(Problem(source, text))
+
+
+def effective_options(listener: Listener, peer: IPAddress, local: IPAddress) -> ListenerOptions:
+    """The options in force for a peer's session on a local address; pure, and remembered."""
+    if not listener.peer and not listener.via:
+        return listener.options
+    return _effective(listener, canonical_address(peer), canonical_address(local))
+
+
+@lru_cache(maxsize=_CACHED_SESSIONS)
+def _effective(listener: Listener, peer: IPAddress, local: IPAddress) -> ListenerOptions:
+    options = listener.options
+    for overlay in _overlays_for(listener, peer, local):
+        options = _laid_over(options, overlay.options, overlay.sources)
+    return options
+
+
+def _overlays_for(holder: Listener | Overlay, peer: IPAddress, local: IPAddress) -> Iterator[Overlay]:
+    """The overlays that apply, each to be laid over those before it."""
+    for overlays, address in ((holder.peer, peer), (holder.via, local)):
+        overlay = next((overlay for overlay in overlays if address in overlay.network), None)
+        if overlay is not None:
+            yield overlay
+            yield from _overlays_for(overlay, peer, local)
+
+
+def _laid_over(
+    options: ListenerOptions, given: Mapping[str, Any], sources: Mapping[str, Source]
+) -> ListenerOptions:
+    if "meta" in given:
+        given = {**given, "meta": {**options.meta, **given["meta"]}}
+    return msgspec.structs.replace(options, **given, sources={**options.sources, **sources})

@@ -1,0 +1,274 @@
+"""What is configured? From the main file, and all that it names, to one `Configuration`.
+
+Promises to report every problem of every file together, each with file and line, never a traceback; to take
+all files or none; and that the same octets always give the same `hash`. It touches nothing: no directory is
+made and no name is looked up in the DNS. The main file is TOML (or JSON), or Python for policy as code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from angarium.mail.address import AddressError, normalize_domain
+from angarium.policy import values
+from angarium.policy.config import (
+    ConfigError,
+    Configuration,
+    ControlConfig,
+    DnsConfig,
+    ListenerOptions,
+    LogConfig,
+    Network,
+    Problem,
+    Source,
+    SpoolConfig,
+)
+from angarium.policy.domains import load_domains
+from angarium.policy.hooks import DEFAULT_TIMEOUT, Hooks, Policy
+from angarium.policy.listeners import read_listeners
+from angarium.policy.networks import parse_network
+from angarium.policy.program import run_program
+from angarium.policy.queues import load_queues
+from angarium.policy.source import Document, read_document, read_octets
+from angarium.policy.tables import NOT_YET, Options, Reader, Schema, unknown
+from angarium.policy.values import duration, size, whole_number
+
+PLACES = ("angarium.toml", "/etc/angarium/angarium.toml")
+"""Where the main file is looked for when none is named."""
+
+DEFAULT_RELAY_HOSTS: tuple[Network, ...] = (parse_network("127.0.0.1"), parse_network("::1"))
+
+RECORD_TYPES = (
+    *(
+        "Any",
+        "Reception",
+        "Delivery",
+        "TransientFailure",
+        "Bounce",
+        "Expiration",
+        "AdminBounce",
+        "AdminRebind",
+    ),
+    *("Rejection", "OOB", "Feedback", "Delayed"),
+)
+
+MAIN_SCHEMA = Schema(
+    {
+        "hostname": values.domain,
+        "postmaster": values.mailbox,
+        "workers": whole_number(0, 1024),
+        "user": values.text,
+        "shutdown_timeout": duration,
+        "handler_timeout": duration,
+    },
+    tables=("listener", "policy", "spool", "log", "control", "dns"),
+)
+POLICY_SCHEMA = Schema(
+    {"listener_domains": values.list_of(values.text), "queues": values.list_of(values.text)},
+    refused={"users": NOT_YET},
+)
+SPOOL_SCHEMA = Schema({"path": values.text, "segment_size": size, "min_free_space": size})
+LOG_SCHEMA = Schema(
+    {
+        "dir": values.text,
+        "max_file_size": size,
+        "max_segment_duration": duration,
+        "compression_level": whole_number(0, 21),
+        "meta": values.list_of(values.text),
+        "headers": values.list_of(values.text),
+    },
+    tables=("keep", "per_record"),
+    refused={
+        "log_dir": "is called dir here",
+        "back_pressure": "has nothing to limit here: records are written as they are made; take it out",
+        "min_free_space": "stands under [spool] here",
+        **dict.fromkeys(("filter_event", "min_free_inodes"), NOT_YET),
+    },
+)
+KEEP_SCHEMA = Schema({"age": duration, "size": size})
+RECORD_SCHEMA = Schema(
+    {"enable": values.boolean, "suffix": values.text, "log_dir": values.text},
+    refused=dict.fromkeys(("template", "segment_header", "filter_event"), NOT_YET),
+)
+CONTROL_SCHEMA = Schema({"socket": values.text})
+DNS_SCHEMA = Schema({"nameservers": values.list_of(values.nameserver)})
+
+
+def find_main_file() -> Path:
+    """The main file where none was named; raises ConfigError where there is none."""
+    for place in PLACES:
+        if Path(place).exists():
+            return Path(place)
+    text = f"no configuration: write {' or '.join(PLACES)}, or name a file"
+    raise ConfigError([Problem(Source(PLACES[0], 1), text)])
+
+
+def load(path: str | Path) -> Configuration:
+    """Load the main file and all that it names; raises ConfigError with every problem that was found."""
+    main = Path(path)
+    if main.suffix != ".py":
+        return _Loading(read_document(main)).configuration()
+    content = read_octets(main)
+    policy, notes = run_program(main, content)
+    program = hashlib.sha256(content).digest()
+    if policy.base is not None:
+        loading = _Loading(read_document(policy.base, policy.source), policy, main, program)
+    else:
+        document = Document(
+            policy.source.file, main.absolute(), policy.data, program, {(): policy.source.line}
+        )
+        loading = _Loading(document, policy)
+    loading.problems += notes
+    return loading.configuration()
+
+
+class _Loading:
+    """One run over the main document and the files it names."""
+
+    def __init__(
+        self,
+        main: Document,
+        policy: Policy | None = None,
+        program: Path | None = None,
+        program_digest: bytes = b"",
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._main = main
+        self._policy = policy
+        self._reader = Reader(main, self.problems)
+        self._sources: dict[str, Source] = {}
+        self._files = [*([program.absolute()] if program else []), main.path]
+        self._digests = [program_digest, main.digest]
+        self._empty = [main.file] if main.is_empty else []
+
+    def configuration(self) -> Configuration:
+        """Read everything; raises ConfigError if anything is wrong."""
+        own = self._options(MAIN_SCHEMA)
+        self._check_main(own)
+        hostname = own.values.get("hostname") or _machine_name()
+        defaults = ListenerOptions(
+            hostname=hostname,
+            relay_hosts=DEFAULT_RELAY_HOSTS,
+            sources={name: source for name, source in own.sources.items() if name == "hostname"},
+        )
+        listeners = read_listeners(self._reader, defaults)
+        spool = self._spool()
+        parts: dict[str, Any] = {
+            "listeners": listeners,
+            "spool": spool,
+            "log": self._log(),
+            "control": self._control(spool),
+            "dns": DnsConfig(**self._options(DNS_SCHEMA, "dns").values),
+        }
+        lists = self._options(POLICY_SCHEMA, "policy")
+        domains, problems = load_domains(self._documents(lists, "listener_domains"), listeners)
+        self.problems += problems
+        queues, problems = load_queues(self._documents(lists, "queues"))
+        self.problems += problems
+        self._give_up_if_wrong()
+        return Configuration(
+            **{**own.values, "hostname": hostname},
+            **parts,
+            domains=domains,
+            queues=queues,
+            hooks=self._hooks(own.values.get("handler_timeout", DEFAULT_TIMEOUT)),
+            sources=self._sources,
+            problems=tuple(self.problems),
+            hash=_hash(self._digests),
+            files=tuple(self._files),
+            empty_files=tuple(self._empty),
+        )
+
+    def _hooks(self, timeout: float) -> Hooks:
+        return Hooks(self._policy.handlers if self._policy else {}, timeout)
+
+    def _give_up_if_wrong(self) -> None:
+        self.problems.sort(key=lambda problem: problem.source)
+        if any(problem.is_error for problem in self.problems):
+            raise ConfigError(self.problems)
+
+    def _check_main(self, own: Options) -> None:
+        if own.values.get("workers", 1) != 1:
+            self._reader.problem("workers: only 1 is available in this version", "workers")
+        if "postmaster" not in own.values:
+            text = "mail to postmaster is not answered: write postmaster = 'you@example.com'"
+            self._reader.problem(text, is_error=False)
+
+    def _options(self, schema: Schema, *path: str) -> Options:
+        """The options of a table of the main file, noting where each was written."""
+        table: Mapping[str, Any] = self._main.data
+        for depth in range(len(path)):
+            table = self._reader.table(table, *path[: depth + 1])
+        options = self._reader.options(table, schema, *path)
+        self._sources |= {".".join((*path, name)): source for name, source in options.sources.items()}
+        return options
+
+    def _path(self, name: str) -> str:
+        """A file's name as an absolute path: a relative one is relative to the main file."""
+        return str(self._main.path.parent / name)
+
+    def _spool(self) -> SpoolConfig:
+        given = self._options(SPOOL_SCHEMA, "spool").values
+        return SpoolConfig(**{**given, "path": self._path(given.get("path", "spool"))})
+
+    def _control(self, spool: SpoolConfig) -> ControlConfig:
+        given = self._options(CONTROL_SCHEMA, "control").values
+        return ControlConfig(socket=self._path(given.get("socket", f"{spool.path}/control.sock")))
+
+    def _log(self) -> LogConfig:
+        given = self._options(LOG_SCHEMA, "log").values
+        keep = self._options(KEEP_SCHEMA, "log", "keep").values
+        return LogConfig(
+            **{**given, "dir": self._path(given.get("dir", "logs"))},
+            keep_age=keep.get("age"),
+            keep_size=keep.get("size"),
+            per_record=self._per_record(),
+        )
+
+    def _per_record(self) -> dict[str, dict[str, Any]]:
+        types = self._reader.table(self._reader.table(self._main.data, "log"), "log", "per_record")
+        settings = {}
+        for name in types:
+            if name not in RECORD_TYPES:
+                self._reader.problem(unknown(name, RECORD_TYPES), "log", "per_record", name)
+                continue
+            given = self._options(RECORD_SCHEMA, "log", "per_record", name).values
+            if "log_dir" in given:
+                given["log_dir"] = self._path(given["log_dir"])
+            settings[name] = given
+        return settings
+
+    def _documents(self, lists: Options, option: str) -> list[Document]:
+        """The files that `[policy]` names under an option; those with problems are left out."""
+        documents = []
+        for index, name in enumerate(lists.values.get(option, ())):
+            named_at = self._main.source("policy", option, index)
+            path = Path(self._path(name))
+            try:
+                if path.absolute() in self._files:
+                    raise ConfigError([Problem(named_at, f"{name} is named twice: name it once")])
+                document = read_document(path, named_at)
+            except ConfigError as error:
+                self.problems += error.problems
+                continue
+            documents.append(document)
+            self._files.append(document.path)
+            self._digests.append(document.digest)
+            self._empty += [document.file] if document.is_empty else []
+        return documents
+
+
+def _machine_name() -> str:
+    """The machine's own name, which a greeting can carry."""
+    try:
+        return normalize_domain(socket.gethostname())
+    except AddressError:
+        return "localhost"
+
+
+def _hash(digests: list[bytes]) -> str:
+    return hashlib.sha256(b"".join(digests)).hexdigest()[:16]

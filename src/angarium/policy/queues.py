@@ -1,0 +1,252 @@
+"""Which options has a queue? Reading queues files, and answering for a domain, a tenant and a campaign.
+
+Levels are merged option by option, each laid over those before it: `[queue.default]`, the domain's entry
+(its own, else the longest wildcard that matches), `[tenant.'T']`, `[queue.'DOMAIN'.'T']`,
+`[queue.'DOMAIN'.'T'.'C']`. Every option of the answer says where it was written. Answers are remembered, as
+many as there are entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from angarium.mail.address import AddressError, normalize_domain
+from angarium.policy import values
+from angarium.policy.config import Problem, QueueConfig, Source
+from angarium.policy.route import RouteError, parse_next_hop
+from angarium.policy.source import Document, Key
+from angarium.policy.tables import NOT_YET, Reader, Schema
+from angarium.policy.values import BadValueError, duration, whole_number
+
+DEFAULT = "default"
+
+Level = dict[str, tuple[Any, Source]]
+"""Option name → value, and where it was written."""
+
+
+def _routing_domain(value: object) -> str:
+    try:
+        return str(parse_next_hop(values.text(value), is_trusted=True))
+    except RouteError as error:
+        raise BadValueError(str(error)) from None
+
+
+OPTIONS: dict[str, values.Parser] = {
+    "retry_interval": duration,
+    "max_retry_interval": duration,
+    "max_age": duration,
+    "routing_domain": _routing_domain,
+    "connection_limit": whole_number(1),
+    "max_deliveries_per_connection": whole_number(1),
+    "prohibited_hosts": values.list_of(values.network),
+    "smtp_port": whole_number(1, 65535),
+}
+_NOT_YET = dict.fromkeys(("egress_pool", "max_message_rate", "overall_max_message_rate"), NOT_YET)
+_NOT_YET["protocol"] = f"{NOT_YET}, and write routing_domain where mail goes to one host"
+_NO_EFFECT = "has no effect here, where queues need no such tuning"
+_IGNORED = dict.fromkeys(
+    (
+        *("strategy", "timerwheel_tick_interval", "reap_interval", "refresh_interval", "refresh_strategy"),
+        *("shrink_policy", "provider_name"),
+    ),
+    _NO_EFFECT,
+)
+QUEUE_SCHEMA = Schema(OPTIONS, refused=_NOT_YET, ignored=_IGNORED)
+TENANT_SCHEMA = Schema(
+    OPTIONS, refused={**_NOT_YET, **dict.fromkeys(("require_authz", "campaigns"), NOT_YET)}, ignored=_IGNORED
+)
+FILE_SCHEMA = Schema(
+    {},
+    tables=("queue", "tenant"),
+    refused=dict.fromkeys(
+        (
+            *("scheduling_header", "tenant_header", "remove_tenant_header", "campaign_header"),
+            *("remove_campaign_header", "default_tenant"),
+        ),
+        NOT_YET,
+    ),
+)
+
+
+class Node(msgspec.Struct):
+    """One entry: its options, and the entries below it (tenants of a domain, campaigns of a tenant)."""
+
+    source: Source
+    options: Level
+    below: dict[str, Node] = {}
+
+
+class QueueTable:
+    """All queues files of one configuration; nothing changes after loading."""
+
+    __slots__ = ("_answers", "default", "domains", "tenants")
+
+    def __init__(self) -> None:
+        self.default: Level = {}
+        self.domains: dict[str, Node] = {}
+        """By domain in normal form; a wildcard with its `*.`."""
+        self.tenants: dict[str, Node] = {}
+        self._answers: dict[tuple[str, str | None, str | None], QueueConfig] = {}
+
+    def lookup(
+        self,
+        domain: str,
+        tenant: str | None = None,
+        campaign: str | None = None,
+        routing_domain: str | None = None,
+    ) -> QueueConfig:
+        """The options of a queue; its own `routing_domain`, if it has one, is laid over all of them.
+
+        The domain is in normal form. Raises ValueError for a routing domain that is none.
+        """
+        config = self._remembered(domain, tenant, campaign)
+        if routing_domain is None or routing_domain == config.routing_domain:
+            return config
+        sources = {name: source for name, source in config.sources.items() if name != "routing_domain"}
+        return msgspec.structs.replace(config, routing_domain=routing_domain, sources=sources)
+
+    def entry_of(self, domain: str) -> tuple[str, Node] | None:
+        """The key and entry that answer for a domain: its own, else the longest wildcard above it."""
+        node = self.domains.get(domain)
+        if node is not None:
+            return domain, node
+        rest = "" if domain.startswith("[") else domain
+        while rest:
+            rest = rest.partition(".")[2]
+            if rest and (node := self.domains.get(f"*.{rest}")) is not None:
+                return f"*.{rest}", node
+        return None
+
+    def _remembered(self, domain: str, tenant: str | None, campaign: str | None) -> QueueConfig:
+        """The merged options; only names that stand in the files make answers of their own."""
+        key, node = self.entry_of(domain) or (DEFAULT, None)
+        of_tenant = node.below.get(tenant) if node and tenant else None
+        if of_tenant is None or campaign not in of_tenant.below:
+            campaign = None
+        if of_tenant is None and tenant not in self.tenants:
+            tenant = None
+        answer = self._answers.get((key, tenant, campaign))
+        if answer is None:
+            answer = self._answers[key, tenant, campaign] = self._merged(node, tenant, campaign)
+        return answer
+
+    def _merged(self, node: Node | None, tenant: str | None, campaign: str | None) -> QueueConfig:
+        below = node.below.get(tenant) if node and tenant else None
+        lowest = below.below.get(campaign) if below and campaign else None
+        merged = dict(self.default)
+        for level in (node, self.tenants.get(tenant) if tenant else None, below, lowest):
+            if level is not None:
+                merged.update(level.options)
+        given = {name: value for name, (value, _) in merged.items()}
+        return QueueConfig(**given, sources={name: source for name, (_, source) in merged.items()})
+
+
+def load_queues(documents: Iterable[Document]) -> tuple[QueueTable, list[Problem]]:
+    """Make the table of the files, later ones laid over earlier ones; with an error it must not be used."""
+    table = QueueTable()
+    problems: list[Problem] = []
+    for document in documents:
+        _FileReading(table, Reader(document, problems)).read()
+    return table, problems
+
+
+class _FileReading:
+    """Reads one file into the table."""
+
+    def __init__(self, table: QueueTable, reader: Reader) -> None:
+        self._table = table
+        self._reader = reader
+        self._seen: dict[str, str] = {}
+        """Domain in normal form → the key of this file that it was written as."""
+
+    def read(self) -> None:
+        data = self._reader.document.data
+        self._reader.options(data, FILE_SCHEMA)
+        for key in self._reader.table(data, "queue"):
+            self._domain(data["queue"], key)
+        for name in self._reader.table(data, "tenant"):
+            table = self._reader.table(data["tenant"], "tenant", name)
+            level = self._level(table, TENANT_SCHEMA, "tenant", name)
+            self._lay(self._table.tenants, name, level, "tenant", name)
+
+    def _domain(self, queues: Mapping[str, Any], key: str) -> None:
+        path = ("queue", key)
+        table = self._reader.table(queues, *path)
+        if key == DEFAULT:
+            self._table.default.update(self._level(table, QUEUE_SCHEMA, *path))
+            for name in _below(table):
+                text = f"default has no tenants: write [tenant.'{name}']"
+                self._reader.problem(text, *path, name)
+            return
+        domain = self._normal(key)
+        if domain is not None:
+            node = self._lay(self._table.domains, domain, self._level(table, QUEUE_SCHEMA, *path), *path)
+            self._tenants(node, table, *path)
+
+    def _tenants(self, node: Node, table: Mapping[str, Any], *path: Key) -> None:
+        """The tenants of a domain, and the campaigns of each."""
+        for tenant in _below(table):
+            if "." not in str(path[1]):
+                text = (
+                    f"{tenant} is taken as a tenant: quote a domain with dots, [queue.'{path[1]}.{tenant}']"
+                )
+                self._reader.problem(text, *path, tenant, is_error=False)
+            self._below(node, table[tenant], *path, tenant)
+
+    def _below(self, node: Node, table: Mapping[str, Any], *path: Key) -> None:
+        name = str(path[-1])
+        below = self._lay(node.below, name, self._level(table, QUEUE_SCHEMA, *path), *path)
+        for campaign in _below(table):
+            if len(path) > 3:
+                self._reader.problem(f"nothing stands below a campaign: take out {campaign}", *path, campaign)
+            else:
+                self._below(below, table[campaign], *path, campaign)
+
+    def _level(self, table: Mapping[str, Any], schema: Schema, *path: Key) -> Level:
+        if schema is QUEUE_SCHEMA:
+            below = _below(table)
+            table = {name: value for name, value in table.items() if name not in below} if below else table
+        given, sources = self._reader.options(table, schema, *path)
+        return {name: (value, sources[name]) for name, value in given.items()}
+
+    def _lay(self, nodes: dict[str, Node], name: str, level: Level, *path: Key) -> Node:
+        """Lay options over those that earlier files gave the same entry."""
+        node = nodes.get(name)
+        if node is None:
+            node = nodes[name] = Node(self._reader.document.source(*path), level)
+        else:
+            node.options.update(level)
+        return node
+
+    def _normal(self, key: str) -> str | None:
+        """The normal form of a domain or wildcard; None after a problem."""
+        if key == "*":
+            self._reader.problem("what holds for all queues stands in [queue.default]", "queue", key)
+            return None
+        name = key.removeprefix("*.")
+        try:
+            domain = key[: len(key) - len(name)] + normalize_domain(name)
+        except AddressError:
+            text = (
+                f"{values.shown(key)} is not a domain: write 'example.com', '*.example.com' or '[10.0.0.1]'"
+            )
+            self._reader.problem(text, "queue", key)
+            return None
+        first = self._seen.setdefault(domain, key)
+        if first != key:
+            line = self._reader.document.source("queue", first).line
+            self._reader.problem(f"{key!r} is the domain of line {line} too: make them one", "queue", key)
+        return domain
+
+
+def _below(table: Mapping[str, Any]) -> list[str]:
+    """The names of the tables in a table that are no options: tenants or campaigns."""
+    known = (QUEUE_SCHEMA.options, QUEUE_SCHEMA.refused, QUEUE_SCHEMA.ignored)
+    return [
+        name
+        for name, value in table.items()
+        if isinstance(value, Mapping) and not any(name in names for names in known)
+    ]
