@@ -30,14 +30,21 @@ ENOUGH_WHO: Final = 2
 ENOUGH_WHAT: Final = 3
 ENOUGH_WHOM: Final = 2
 ENOUGH: Final = 8
+# Where nothing tells of a mail system, all the rest must be there: title, words, the mail and its recipient.
+ENOUGH_UNSAID: Final = 11
 
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]{1,80}@[^\s<>\"'(),;:]{1,255}")
+_ANSWER = re.compile(r"\s*(re|fwd?|aw|wg|tr|rv|sv|antw|回复|答复|转发)\s*(\[\d+\])?\s*[:：]", re.IGNORECASE)
 _NULL_PATH = re.compile(r"\s*<?\s*(?:>|mailer-daemon\b|null>|$)", re.IGNORECASE)
+# Fields that only reports of failure have: Exim and Gmail; Exchange.
+_FAILURE_FIELDS: Final = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
 _DELAYED = re.compile(
     r"not yet been delivered|has been delayed|is delayed|(message|mail) delayed|warning message only|still undelivered|will (be retried|keep trying|continue)"
     r"|attempts will continue|for past [\d.]+ (hour|day|min)|no action is required|遅延|延迟|verzögert|retard",
     re.IGNORECASE,
 )
+# The address that the mail was sent to, where an alias or a list led on: sendmail, Exim, Postfix.
+_EXPANDED = re.compile(r"\((?:expanded|generated) from:? *<?([^\s<>()]{1,200}@[^\s<>()]{1,255}?)>?\)")
 _FIELD_IN_TEXT = re.compile(r"^(final-recipient|original-recipient)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _FIRST_FIELD = re.compile(
     r"^(reporting-mta|original-envelope-id|final-recipient|original-recipient|action)[ \t]*:",
@@ -84,10 +91,9 @@ def is_from_mail_system(top: Fields, *, null_sender: bool | None) -> int:
     if null_sender is None:
         null_sender = any(map(_NULL_PATH.match, top.get("return-path", ())))
     weight = 3 if null_sender else 0
-    if "x-failed-recipients" in top:
-        weight += 4
+    weight += sum(4 for name in _FAILURE_FIELDS if name in top)
     speakers = " ".join(top.get("from", [])[:2] + top.get("sender", [])[:1] + top.get("return-path", [])[:2])
-    found = _SENDERS.search(decode_words(speakers[:2000]))
+    found = _SENDERS.search(decode_words(speakers[:2000]).replace("_", " "))
     return weight + max((clue.weight for clue in found), default=0)
 
 
@@ -95,23 +101,29 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     """Weigh a message that is no report by its type; None where the evidence is not enough."""
     top = parts[0].fields
     who = is_from_mail_system(top, null_sender=null_sender)
-    if who < ENOUGH_WHO:
-        return None
     subject = decode_words(top.get("subject", [""])[0])
+    titles = _SUBJECTS.search(subject)
+    if who < ENOUGH_WHO and not _may_be_unsaid(subject, titles):
+        return None
     if "disposition-notification" in parts[0].parameters.get("report-type", "") or _AGAINST.search(subject):
         return None
     words, returned = own_words(parts)
     said = _PHRASES.search(" ".join(words.split()))
-    titles = _SUBJECTS.search(subject)
     what = max((clue.weight for clue in said), default=0) + max((clue.weight for clue in titles), default=0)
     if what < ENOUGH_WHAT:
         return None
     recipients = recipients_in(words, top, returned)
     whom = _weigh_whom(parts, top, words, returned)
-    if whom < ENOUGH_WHOM or who + what + whom < ENOUGH or not recipients:
+    enough = ENOUGH if who >= ENOUGH_WHO else ENOUGH_UNSAID
+    if whom < ENOUGH_WHOM or who + what + whom < enough or not recipients:
         return None
     word = max((*said, *titles), key=lambda clue: clue.weight).word
     return Reading(word, Bounce(recipients=recipients), returned)
+
+
+def _may_be_unsaid(subject: str, titles: Sequence[clues.Clue]) -> bool:
+    """Whether the title alone is reason to read on: it says failure, and nobody answers or forwards."""
+    return any(clue.weight > 2 for clue in titles) and not _ANSWER.match(subject)
 
 
 def _weigh_whom(parts: Sequence[Part], top: Fields, words: str, returned: Fields) -> int:
@@ -177,8 +189,11 @@ def _own_addresses(top: Fields) -> frozenset[str]:
 def _recipient(found: Found, whole: str, action: Action) -> Recipient:
     reply, words = _reply_for(found.words, whole)
     status, _ = choose_status(None, reply)
+    alias = _EXPANDED.search(found.words)
     return Recipient(
         address=found.address,
+        original=alias[1] if alias else None,
+        original_type="rfc822" if alias else None,
         action=action,
         status=status,
         reply=reply,

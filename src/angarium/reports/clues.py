@@ -21,15 +21,15 @@ class Clue(NamedTuple):
 
 # The From, Sender and Return-Path fields, decoded.
 SENDERS: Final = (
-    Clue("mailer-daemon", 3, r"\bmail(er)?[-_. ]?d(a?e|ä)mon", "sendmail's name, taken over by nearly all"),
-    Clue("postmaster", 3, r"\bpostmaster\b", "RFC 5321 section 4.5.1; Exchange, Outlook.com, IMail"),
+    Clue("mailer-daemon", 3, r"\bmail(er)?[-_. ]?d(a?e|ä)mon|daemon\b", "sendmail's name, taken over by nearly all"),
+    Clue("postmaster", 3, r"\bpost[-_. ]?master\b", "RFC 5321 section 4.5.1; Exchange, Outlook.com, IMail"),
     Clue("exchange", 3, r"\bmicrosoft ?(exchange|outlook)[0-9a-f]{32}", "Exchange from 2007 on"),
     Clue("delivery-system", 3, r"\bmail[ ._-]?deliver[ey]*[ ._-]?(sub)?[ ._-]?(system|service|agent)", "many"),
     Clue("delivery-subsystem", 2, r"\b(e?-?mail|message|internet)?[ ._-]?delivery[ ._-](sub)?(system|service)", "many"),
     Clue("system-administrator", 2, r"\bsystem[ ._-]?admin(istrator)?\b|\bsysadmin@", "Exchange 5.5; MMS gateways"),
     Clue("mail-administrator", 2, r"\bmail[ ._-]?admin(istrator)?\b", "Netscape, InterMail"),
     Clue("mail-system", 2, r"\b(e?mail|message|mta)[ ._-]?(system|router|transfer|server|gateway|robot)\b", "PMDF, X.400"),
-    Clue("filter", 2, r"\b(imss|interscan|mailsweeper|mailmarshal|mimesweeper|groupwise|scanmail)", "gateways"),
+    Clue("filter", 2, r"\b(imss|interscan|mailsweeper|mailmarshal|mimesweeper|groupwise|scanmail)|\b(e?mail|smtp|mta|exchange|virus|antivirus|content|spam)?[-_. ]?(gateways?|filter|firewall|relay|scanner)\b", "gateways"),
     Clue("ndr", 2, r"\b(ndr|non-?delivery|undeliver\w*|mail[ ._-]?returned|mta|uucp|bounce[sd]?)\b", "by the task"),
     Clue("administrator", 2, r"^\W?(mail |e-?mail )?administrator\b|\badministra(tor|dor|teur|tore)@", "Domino, others"),
     Clue("abroad", 2, r"系統管理員|系统管理员|邮件系统|邮局管理员|メール配信|メールサーバ|почтов\w+ (систем|сервер|служб)", "localised"),

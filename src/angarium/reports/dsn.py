@@ -87,7 +87,8 @@ def read_recipient(fields: list[Field]) -> Recipient | None:
         first.get("x-actual-recipient", "")
     )
     original = read_address(first.get("original-recipient", ""))
-    address = final or original
+    # An address of another mail system helps nobody where the sender's own spelling is known.
+    address = original if original and final and final[0] in {"x400", "unknown"} else final or original
     if address is None or not (final or "action" in first or "status" in first):
         return None
     kind, diagnostic = _diagnostic(first.get("diagnostic-code", ""))

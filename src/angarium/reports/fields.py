@@ -21,6 +21,8 @@ _LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,60})[ \t]{0,9}:(?!//)[ \t]*(.*)")
 _TYPED = re.compile(r"\s*([A-Za-z][\w/.-]{0,40})\s*;\s*(.*)", re.DOTALL)
 _BRACKETS = re.compile(r"<([^<>\s]+)>")
 _ADDRESS = re.compile(r"(?:\"[^\"\n]{1,64}\"|[^\s<>\"',;()\[\]]{1,200})@[^\s<>\"',;()]{1,255}")
+# The Internet address inside an X.400 address (RFC 2156 section 4.1): `/RFC-822=user(a)example.com/`.
+_X400 = re.compile(r"(?:RFC-?822|SMTP)\s*[=:;]\s*([^/;]+)", re.IGNORECASE)
 _COMMENT = re.compile(r"\s*\([^()]*\)\s*$")
 _UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 section 3
 
@@ -68,6 +70,9 @@ def read_address(value: str) -> tuple[str, str] | None:
         match = _BRACKETS.search(text) or _ADDRESS.search(text)
         if match is not None:
             return kind or "rfc822", clean_address(match[1] if match.re is _BRACKETS else match[0])
+    inner = _X400.search(text) if kind == "x400" else None
+    if inner is not None and "(a)" in inner[1]:
+        return "x400", clean_address(inner[1].replace("(a)", "@").replace("(p)", "%").replace("(u)", "_"))
     text = clean_address(_COMMENT.sub("", text))
     return (kind or "unknown", text) if text else None
 

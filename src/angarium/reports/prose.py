@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from angarium.reports.fields import clean_address
@@ -109,8 +110,14 @@ def _begins_returned(lines: list[str], number: int) -> bool:
     if not line.strip() or len(line) > 200:
         return False
     if _SURE_HEADER.match(line):
-        return sum(map(bool, map(_HEADER_LINE.match, lines[number : number + 12]))) >= 3
-    return number > 0 and _ANNOUNCED.search(line) is not None and not _speaks_on(lines, number)
+        block = takewhile(str.strip, lines[number : number + 12])
+        return sum(map(bool, map(_HEADER_LINE.match, block))) >= 3
+    if number == 0 or _ANNOUNCED.search(line) is None or _speaks_on(lines, number):
+        return False
+    # Where no header follows, the line may be the title of a table with the recipient still to come.
+    return any(map(_HEADER_LINE.match, lines[number : number + 5])) or any(
+        "@" in above for above in lines[:number]
+    )
 
 
 def _speaks_on(lines: list[str], number: int) -> bool:

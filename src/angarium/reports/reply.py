@@ -64,8 +64,11 @@ def best_status(text: str) -> str | None:
 
 
 def status_weight(status: str | None) -> int:
-    """How much an enhanced status code says: nothing 0, `5.0.0` 1, `5.1.0` 2, `5.1.1` 3."""
+    """How much an enhanced status code says: nothing 0, `5.0.0` 1, `5.1.0` 2, `5.1.1` 3.
+
+    `4.4.7` (delivery time expired) says that a sender gave up, not why, and weighs 2.
+    """
     if not status:
         return 0
-    _, subject, detail = status.split(".")
-    return 3 if int(detail) else 2 if int(subject) else 1
+    _, subject, detail = map(int, status.split("."))
+    return 3 if detail and (subject, detail) != (4, 7) else 2 if subject else 1
