@@ -1,1 +1,1 @@
-"""IS IT SAFE? Messages on stable storage: segments, group commit, recovery."""
+"""IS IT SAFE? Append-only segments with group commit; see docs/spool.md."""

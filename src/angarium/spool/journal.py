@@ -1,0 +1,491 @@
+"""When is it on stable storage? Group commit: what is assembled in the event loop becomes batches that one
+thread writes and syncs.
+
+Promises: one batch is under way at a time, and what arrives meanwhile is the next; batches land in order; a
+batch's futures resolve after its `fdatasync`, all together, or all fail. A segment whose write or sync failed
+is given up. Notes and finishes are never lost to a failed batch: they are written again. Refuses to gather: a
+batch starts at the end of the turn of the loop that asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+
+from angarium.spool import record
+from angarium.spool.errors import SpoolError, SpoolFull
+from angarium.spool.files import Files, Part, is_full
+from angarium.spool.pool import Pool, Spare
+from angarium.spool.record import COMMIT_SIZE, HEADER_SIZE, NOTE_SIZE, Commit, Entry, Note, Put
+from angarium.spool.segment import Segment, generation_of, ordinal_of
+from angarium.spool.worker import Worker
+
+LAZY = 0.05
+"""Seconds after which notes and finishes get a batch of their own (the contract's group commit)."""
+RETRY = 1.0
+"""Seconds between two attempts after trouble."""
+_RESERVE = 64 * 1024
+"""Octets at a segment's end that puts leave to notes and finishes, for the day when there is no next segment.
+"""
+
+
+class Batch:
+    """What one `fdatasync` makes durable."""
+
+    __slots__ = ("end", "finishes", "notes", "parts", "puts", "segment", "start", "waiters")
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.start = segment.end
+        self.end = segment.end
+        self.parts: list[Part] = []
+        self.puts: list[tuple[int, int]] = []
+        """First ordinal and number of messages of each put."""
+        self.notes: dict[int, tuple[bytes, int]] = {}
+        """Place → payload, offset of the record."""
+        self.finishes: list[int] = []
+        self.waiters: list[asyncio.Future[None]] = []
+
+
+class Journal:
+    """The writing side of a store: segments in order, the last of them current."""
+
+    def __init__(self, files: Files, pool: Pool, syncer: Worker, keeper: Worker) -> None:
+        self._files = files
+        self._pool = pool
+        self._syncer = syncer
+        self._keeper = keeper
+        self.segments: dict[int, Segment] = {}
+        """Generation → segment in which something may still matter, oldest first."""
+        self.generation = 0
+        """The last generation in use."""
+        self.problem: str | None = None
+        self.has_news = False
+        """A segment became empty or full since somebody looked: it may be time to tidy."""
+        self._current: Segment | None = None
+        self._fallback: Segment | None = None
+        self._tail: Segment | None = None
+        self._batches: deque[Batch] = deque()
+        self._under_way: Batch | None = None
+        self._notes: dict[int, bytes] = {}
+        self._finishes: list[int] = []
+        self._is_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._barred_until = 0.0
+        self._is_making_spare = False
+        self._is_closing = False
+
+    def continue_after(self, segments: list[Segment]) -> None:
+        """Take up the segments that a start found, oldest first. None of them is appended to."""
+        self.segments = {segment.generation: segment for segment in segments}
+        if segments:
+            self._tail = segments[-1]
+            self.generation = self._tail.generation
+            self.has_news = True
+
+    def append(self, content: Sequence[Part], length: int, checksum: int, entries: list[Entry]) -> list[int]:
+        """Assemble a put; tells the places of its messages. Raises SpoolFull where there is no segment to be
+        had.
+        """
+        size = record.put_size(entries) + length
+        segment = self._segment_for(size + COMMIT_SIZE, len(entries), reserve=_RESERVE)
+        first = len(segment.offsets)
+        batch = self._batch_of(segment)
+        batch.parts.append(record.encode_put(segment.salt, Put(first, entries, checksum), length))
+        batch.parts.extend(content)
+        batch.puts.append((first, len(entries)))
+        segment.add(segment.end, len(entries))
+        segment.end += size
+        return [segment.place(ordinal) for ordinal in range(first, first + len(entries))]
+
+    def note(self, place: int, payload: bytes) -> None:
+        """Set a waiting message's note, with the next batch. For a message that is over: nothing."""
+        if self.is_waiting(place):
+            self._notes[place] = payload
+            self._be_lazy()
+
+    def finish(self, place: int) -> bool:
+        """End a message, with the next batch; False: it was over before."""
+        segment = self.segments.get(generation_of(place))
+        if segment is None or not segment.is_waiting(ordinal_of(place)):
+            return False
+        self._end_message(segment, ordinal_of(place))
+        self._notes.pop(place, None)
+        self._finishes.append(place)
+        self._be_lazy()
+        return True
+
+    def finish_again(self, places: Sequence[int]) -> None:
+        """Write finishes again whose record is about to go."""
+        self._finishes.extend(places)
+        self._be_lazy()
+
+    def is_waiting(self, place: int) -> bool:
+        """Whether a place holds a message that is not finished."""
+        segment = self.segments.get(generation_of(place))
+        return segment is not None and segment.is_waiting(ordinal_of(place))
+
+    def is_unsynced(self, place: int) -> bool:
+        """Whether a place holds a message that is neither on stable storage nor undone."""
+        segment = self.segments.get(generation_of(place))
+        return segment is not None and segment.is_unsynced(ordinal_of(place))
+
+    def forget_origin(self, place: int) -> None:
+        """A copy that names this place as its origin is durable: the place is over without a finish."""
+        segment = self.segments[generation_of(place)]
+        self._end_message(segment, ordinal_of(place))
+        self._notes.pop(place, None)
+
+    def unsynced_note(self, place: int) -> bytes | None:
+        """A note that is not on stable storage yet."""
+        if place in self._notes:
+            return self._notes[place]
+        if self._under_way is not None and place in self._under_way.notes:
+            return self._under_way.notes[place][0]
+        return None
+
+    def commit(self) -> asyncio.Future[None]:
+        """Resolves when all that was appended so far is on stable storage; fails with SpoolError where a put
+        of it is lost.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        try:
+            batch = self._last_batch()
+        except SpoolError as error:
+            waiter.set_exception(error)
+            return waiter
+        if batch is None:
+            waiter.set_result(None)
+        else:
+            batch.waiters.append(waiter)
+            self._schedule()
+        return waiter
+
+    def is_busy(self, segment: Segment) -> bool:
+        """Whether something is still to be written to a segment."""
+        return (
+            segment is self._current
+            or (self._under_way is not None and self._under_way.segment is segment)
+            or any(batch.segment is segment for batch in self._batches)
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is to be written."""
+        return not (self._under_way or self._batches or self._notes or self._finishes)
+
+    def drain(self) -> None:
+        """Write all that is left, without a loop. Trouble fails what waits, and ends it."""
+        self._is_closing = True
+        self._stop_timer()
+        self._syncer.stop()
+        self._keeper.stop()
+        while not self.is_idle and self.problem is None:
+            if not self._write_now():
+                break
+        self._fail_all(SpoolError("the spool was closed"))
+
+    def _write_now(self) -> bool:
+        try:
+            if self._last_batch() is None or (batch := self._next_batch()) is None:
+                return False
+        except SpoolError:
+            return False
+        try:
+            outcome = self._job(batch)()
+        except OSError as error:
+            outcome = error
+        self._land(outcome)
+        return True
+
+    # -- batches ------------------------------------------------------------------------------
+
+    def _last_batch(self) -> Batch | None:
+        if self._batches:
+            return self._batches[-1]
+        if self._notes or self._finishes:
+            note = next(iter(self._notes.values()), b"")
+            return self._batch_of(self._segment_for(COMMIT_SIZE + NOTE_SIZE + len(note), 0, reserve=0))
+        return self._under_way
+
+    def _batch_of(self, segment: Segment) -> Batch:
+        if not self._batches or self._batches[-1].segment is not segment:
+            self._batches.append(Batch(segment))
+        return self._batches[-1]
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled and self._under_way is None and not self._is_closing:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._is_scheduled = False
+        batch = self._next_batch()
+        if batch is not None:
+            self._syncer.submit(self._job(batch), self._landed)
+
+    def _next_batch(self) -> Batch | None:
+        """The batch to write now, sealed; None where one is under way, or its segment is still being made."""
+        if self._under_way is not None or not self._batches or not self._batches[0].segment.is_ready:
+            return None
+        batch = self._under_way = self._batches.popleft()
+        if not self._batches:
+            self._add_notes(batch)
+            self._add_finishes(batch)
+            self._pass_on(batch)
+        self._seal(batch)
+        return batch
+
+    def _pass_on(self, batch: Batch) -> None:
+        """Whoever waits for notes and finishes only, waits for the batch that takes the last of them."""
+        if batch.puts or not (self._notes or self._finishes):
+            return
+        waiters, batch.waiters = batch.waiters, []
+        try:
+            later = self._last_batch()
+        except SpoolError as error:
+            _fail_waiters(waiters, error)
+        else:
+            assert later is not None
+            later.waiters += waiters
+
+    def _add_notes(self, batch: Batch) -> None:
+        segment = batch.segment
+        for place in list(self._notes):
+            payload = self._notes[place]
+            if segment.end + NOTE_SIZE + len(payload) + COMMIT_SIZE > segment.size:
+                break
+            batch.notes[place] = (payload, segment.end)
+            del self._notes[place]
+            batch.parts.append(record.encode_note(segment.salt, Note(place, payload)))
+            segment.end += NOTE_SIZE + len(payload)
+
+    def _add_finishes(self, batch: Batch) -> None:
+        room = (batch.segment.size - batch.segment.end - COMMIT_SIZE) // 8
+        batch.finishes = self._finishes[:room]
+        del self._finishes[:room]
+
+    def _seal(self, batch: Batch) -> None:
+        segment = batch.segment
+        batch.parts.append(record.encode_commit(segment.salt, Commit(batch.start, batch.finishes)))
+        segment.end += COMMIT_SIZE + 8 * len(batch.finishes)
+        batch.end = segment.end
+        if segment.synced == 0:
+            batch.parts.insert(0, record.encode_header(self._header(segment)))
+
+    def _header(self, segment: Segment) -> record.Header:
+        tail = self._tail
+        previous, end = (tail.generation, tail.synced) if tail is not None else (0, 0)
+        return segment.header(previous, end, state=record.USED)
+
+    def _job(self, batch: Batch) -> partial[None]:
+        offset = batch.start if batch.segment.synced else 0
+        return partial(_write_and_sync, self._files, batch.segment.handle, batch.parts, offset)
+
+    def _landed(self, outcome: OSError | None) -> None:
+        self._land(outcome)
+        if self._batches:
+            self._schedule()
+        elif self._notes or self._finishes:
+            self._be_lazy()
+
+    def _land(self, outcome: OSError | None) -> None:
+        batch, self._under_way = self._under_way, None
+        assert batch is not None
+        if outcome is None:
+            self._succeed(batch)
+        else:
+            self._give_up(batch, outcome)
+
+    def _succeed(self, batch: Batch) -> None:
+        segment = batch.segment
+        segment.synced = batch.end
+        self._tail = segment
+        self.problem = None
+        for place, (payload, offset) in batch.notes.items():
+            self._note_landed(segment, place, len(payload), offset)
+        for place in batch.finishes:
+            self._finish_landed(segment, place)
+        for waiter in batch.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _note_landed(self, segment: Segment, place: int, length: int, offset: int) -> None:
+        segment.notes.append(place)
+        segment.note_octets += NOTE_SIZE + length
+        target = self.segments.get(generation_of(place))
+        if target is not None and target.is_waiting(ordinal_of(place)):
+            segment.live_notes += 1
+            self._drop_note(target.set_note(ordinal_of(place), segment.generation, offset))
+
+    def _finish_landed(self, segment: Segment, place: int) -> None:
+        generation = generation_of(place)
+        if generation != segment.generation and generation in self.segments:
+            segment.finishes.setdefault(generation, array("Q")).append(place)
+
+    def _end_message(self, segment: Segment, ordinal: int) -> None:
+        self._drop_note(segment.end_message(ordinal))
+        if segment.waiting == 0:
+            self.has_news = True
+
+    def _drop_note(self, generation: int) -> None:
+        if generation and (holder := self.segments.get(generation)) is not None:
+            holder.live_notes -= 1
+
+    # -- segments -----------------------------------------------------------------------------
+
+    def _segment_for(self, octets: int, messages: int, *, reserve: int) -> Segment:
+        segment = self._current
+        if segment is not None and segment.has_room(octets + min(reserve, segment.size // 8), messages):
+            self._think_ahead(segment)
+            return segment
+        return self._turn_over(HEADER_SIZE + octets + reserve)
+
+    def _think_ahead(self, segment: Segment) -> None:
+        """Have a spare made when the current segment is half full."""
+        if (
+            self._is_closing
+            or self._is_making_spare
+            or segment.end * 2 < segment.size
+            or self._pool.has_spare()
+        ):
+            return
+        if time.monotonic() < self._barred_until:
+            return
+        self._is_making_spare = True
+        self._keeper.submit(partial(self._pool.make, *self._pool.plan(0)), self._spare_made)
+
+    def _spare_made(self, outcome: Spare | OSError) -> None:
+        self._is_making_spare = False
+        if isinstance(outcome, OSError):
+            self._bar()
+        elif not self._pool.offer(outcome):
+            self._files.close(outcome.handle)
+
+    def _turn_over(self, octets: int) -> Segment:
+        """Begin a new segment: a spare one, or one that is being made while records for it are assembled."""
+        spare = self._pool.take(octets)
+        if spare is None and time.monotonic() < self._barred_until:
+            raise SpoolFull(self.problem or "no space for another segment")
+        if self._current is not None and self._current.is_ready:
+            self._fallback = self._current
+        self.generation += 1
+        segment = Segment(self.generation, self._files.entropy(record.SALT_SIZE), spare.size if spare else 0)
+        if spare is not None:
+            _equip(segment, spare)
+        else:
+            self._have_made(segment, octets)
+        self.segments[segment.generation] = self._current = segment
+        self.has_news = True
+        return segment
+
+    def _have_made(self, segment: Segment, octets: int) -> None:
+        file, segment.size = self._pool.plan(octets)
+        job = partial(self._pool.make, file, segment.size)
+        if not self._is_closing:
+            self._keeper.submit(job, partial(self._segment_made, segment))
+            return
+        try:
+            _equip(segment, job())
+        except OSError as error:
+            raise self._blame(error) from error
+
+    def _segment_made(self, segment: Segment, outcome: Spare | OSError) -> None:
+        if isinstance(outcome, Spare):
+            _equip(segment, outcome)
+            self._schedule()
+            return
+        segment.failed = True
+        del self.segments[segment.generation]
+        if self._current is segment:
+            self._current = self._fallback if self._fallback and not self._fallback.failed else None
+        self._bar()
+        self._fail([batch for batch in self._batches if batch.segment is segment], self._blame(outcome))
+
+    def _bar(self) -> None:
+        """Do not try to make another segment for a while."""
+        self._barred_until = time.monotonic() + RETRY
+
+    # -- trouble ------------------------------------------------------------------------------
+
+    def _blame(self, error: OSError) -> SpoolError:
+        kind = SpoolFull if is_full(error) else SpoolError
+        self.problem = f"the spool failed: {error.strerror or error}"
+        return kind(self.problem)
+
+    def _give_up(self, batch: Batch, error: OSError) -> None:
+        """A later sync that succeeds would prove nothing: leave this segment for ever."""
+        batch.segment.failed = True
+        if self._current is batch.segment:
+            self._current = None
+        if self._fallback is batch.segment:
+            self._fallback = None
+        self.has_news = True
+        self._fail([batch, *self._batches], self._blame(error))
+
+    def _fail_all(self, error: SpoolError) -> None:
+        self._fail(list(self._batches), error)
+
+    def _fail(self, batches: list[Batch], error: SpoolError) -> None:
+        for batch in batches:
+            self._undo(batch)
+            if batch in self._batches:
+                self._batches.remove(batch)
+            _fail_waiters(batch.waiters, error)
+        self._try_later()
+
+    def _undo(self, batch: Batch) -> None:
+        """Its puts never were; its notes and finishes are still to be written."""
+        for first, count in batch.puts:
+            for ordinal in range(first, first + count):
+                if batch.segment.is_waiting(ordinal):
+                    self._end_message(batch.segment, ordinal)
+        self._finishes[:0] = batch.finishes
+        older = {place: payload for place, (payload, _) in batch.notes.items() if self.is_waiting(place)}
+        self._notes = older | self._notes
+        if not batch.segment.failed:
+            batch.segment.end = min(batch.segment.end, batch.start)
+
+    def _be_lazy(self, delay: float = LAZY) -> None:
+        if self._timer is None and not self._is_closing:
+            self._timer = asyncio.get_running_loop().call_later(delay, self._time_is_up)
+
+    def _try_later(self) -> None:
+        """Something is written after a while, be it an empty batch: that is how a healed disk is noticed."""
+        self._stop_timer()
+        self._be_lazy(RETRY)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        try:
+            if self._last_batch() is None and self.problem is not None:
+                self._batch_of(self._segment_for(COMMIT_SIZE, 0, reserve=0))
+        except SpoolFull:
+            self._be_lazy(RETRY)
+        self._schedule()
+
+
+def _write_and_sync(files: Files, handle: int, parts: Sequence[Part], offset: int) -> None:
+    """Job of the syncer: the two system calls of a batch."""
+    files.write(handle, parts, offset)
+    files.sync(handle)
+
+
+def _equip(segment: Segment, spare: Spare) -> None:
+    segment.file, segment.handle, segment.size = spare
+    segment.is_ready = True
+
+
+def _fail_waiters(waiters: list[asyncio.Future[None]], error: SpoolError) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)

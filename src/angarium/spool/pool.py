@@ -1,0 +1,156 @@
+"""Where do segment files come from, and where do they go? Made and written before use, used again, removed,
+set aside.
+
+The methods named `make`, `release`, … are jobs for the keeper's thread: system calls and nothing else; they
+raise OSError. Promises: a file that `make` returns has all its blocks and survives a power cut under its
+name; a file that `release` returned holds nothing that a start would take up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from angarium.spool.files import Files
+from angarium.spool.record import FREE, HEADER_SIZE, Header, encode_header
+from angarium.spool.segment import Segment
+
+FIRST_SIZE = 4 * 1024 * 1024
+"""Size of the first segment; each next one is twice as large, up to the configured size."""
+_STRIDE = 1024 * 1024
+_SYNC_EVERY = 4
+"""Strides of zeros between two syncs, so that a commit under way never waits for a whole segment of zeros."""
+_MAX_SPARES = 2
+_ZEROS = bytes(_STRIDE)
+_NAME = re.compile(r"segment-(\d{8,})(\.new)?")
+
+
+class Spare(NamedTuple):
+    """A free segment file: number, open handle, octets."""
+
+    file: int
+    handle: int
+    size: int
+
+
+def parse_name(name: str) -> tuple[int, bool] | None:
+    """The number of a segment file, and whether it was still being made; None for any other file."""
+    match = _NAME.fullmatch(name)
+    return (int(match[1]), match[2] is not None) if match else None
+
+
+class Pool:
+    """The free segment files of one spool folder."""
+
+    def __init__(self, folder: Path, files: Files, *, segment_size: int, min_free_space: int) -> None:
+        self._folder = folder
+        self._files = files
+        self._segment_size = segment_size
+        self._min_free_space = min_free_space
+        self._spares: list[Spare] = []
+        self.last_file = 0
+        self.next_size = min(FIRST_SIZE, segment_size)
+
+    def path(self, file: int) -> Path:
+        """The path of a segment file."""
+        return self._folder / f"segment-{file:08d}"
+
+    def is_short(self) -> bool:
+        """Whether less than the wanted space is free; an unreadable figure counts as short."""
+        try:
+            return self._files.free_space(self._folder) < self._min_free_space
+        except OSError:
+            return True
+
+    def offer(self, spare: Spare) -> bool:
+        """Keep a free file for later; False where it is not wanted."""
+        if len(self._spares) >= _MAX_SPARES or spare.size < min(self.next_size, self._segment_size):
+            return False
+        self._spares.append(spare)
+        return True
+
+    def take(self, size: int) -> Spare | None:
+        """A free file of at least this size, if there is one."""
+        for spare in self._spares:
+            if spare.size >= size:
+                self._spares.remove(spare)
+                return spare
+        return None
+
+    def has_spare(self) -> bool:
+        """Whether a file of the usual size is ready."""
+        return any(spare.size >= self.next_size for spare in self._spares)
+
+    def plan(self, size: int) -> tuple[int, int]:
+        """Number and size of the file to make for a record that needs so many octets; sizes grow with use."""
+        self.last_file += 1
+        planned = max(size, self.next_size)
+        self.next_size = min(self.next_size * 2, self._segment_size)
+        return self.last_file, planned
+
+    def make(self, file: int, size: int) -> Spare:
+        """Job: make a file, all of it written and synced, with a free header."""
+        if self._files.free_space(self._folder) - size < self._min_free_space:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path = self.path(file)
+        unfinished = path.with_name(path.name + ".new")
+        handle = self._files.create(unfinished)
+        try:
+            self._write_before(handle, size)
+            self._files.rename(unfinished, path)
+            self._files.sync_folder(self._folder)
+        except OSError:
+            self._discard(unfinished, handle)
+            raise
+        return Spare(file, handle, size)
+
+    def _write_before(self, handle: int, size: int) -> None:
+        self._files.write(handle, [_free_header(size)], 0)
+        for count, offset in enumerate(range(HEADER_SIZE, size, _STRIDE), 1):
+            self._files.write(handle, [_ZEROS[: size - offset]], offset)
+            if count % _SYNC_EVERY == 0:
+                self._files.sync(handle)
+        self._files.sync(handle)
+
+    def _discard(self, path: Path, handle: int) -> None:
+        with contextlib.suppress(OSError):
+            self._files.unlink(path)
+        with contextlib.suppress(OSError):
+            self._files.close(handle)
+
+    def release(self, segment: Segment) -> Spare | None:
+        """Job: end a segment for good, durably. The file is free again, or gone, or set aside (None)."""
+        if segment.is_damaged:
+            self._set_aside(segment)
+            return None
+        if segment.failed or segment.size < self.next_size or len(self._spares) >= _MAX_SPARES:
+            self._remove(segment)
+            return None
+        self._files.write(segment.handle, [_free_header(segment.size)], 0)
+        self._files.sync(segment.handle)
+        return Spare(segment.file, segment.handle, segment.size)
+
+    def _remove(self, segment: Segment) -> None:
+        self._files.unlink(self.path(segment.file))
+        self._files.sync_folder(self._folder)
+        self._files.close(segment.handle)
+
+    def _set_aside(self, segment: Segment) -> None:
+        aside = self._folder / f"damaged-{segment.file:08d}-{segment.generation}"
+        self._files.rename(self.path(segment.file), aside)
+        self._files.sync_folder(self._folder)
+        self._files.close(segment.handle)
+
+    def close(self) -> None:
+        """Close the handles of the free files."""
+        for spare in self._spares:
+            self._files.close(spare.handle)
+        self._spares.clear()
+
+
+def _free_header(size: int) -> bytes:
+    return encode_header(Header(FREE, 0, bytes(8), size))

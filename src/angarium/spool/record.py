@@ -1,0 +1,236 @@
+"""What do the octets in a segment mean? The block at the head of a file, and the framing of records
+(docs/spool.md).
+
+Pure: octets in, values out. Promises: a record that parses is whole, was written under this very salt, and is
+of this use of the file; anything else is None, never an exception. The content of a put has a checksum of its
+own, so that a start need not read it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+from zlib import crc32
+
+from angarium.spool.files import Part
+
+MAGIC = b"ANGSPOOL"
+VERSION = 1
+HEADER_SIZE = 4096
+SALT_SIZE = 8
+FREE, USED = 1, 2
+PUT, NOTE, COMMIT = 1, 2, 3
+NO_NOTE = 0xFFFFFFFF
+MAX_MESSAGES = 0xFFFF
+"""Messages that may share one content."""
+MAX_LENGTH = 0xFFFFFFFF
+"""Octets of a head, of a content, and of a segment."""
+
+_HEADER = struct.Struct("<8sHBxQ8sQQQ")
+_FRAME = struct.Struct("<8sIIIB")
+_REST = struct.Struct("<IIB")
+_PUT = struct.Struct("<HII")
+_ENTRY = struct.Struct("<BIIQ")
+_ONE = struct.Struct("<IIBHIIBIIQ")
+_CRC = struct.Struct("<I")
+_PLACE = struct.Struct("<Q")
+FRAME_SIZE = _FRAME.size
+NOTE_SIZE = FRAME_SIZE + _PLACE.size
+"""Octets of a note besides its payload."""
+COMMIT_SIZE = FRAME_SIZE + _PLACE.size
+"""Octets of a commit without finishes; each finish adds 8."""
+
+
+class Header(NamedTuple):
+    """The block at the head of a segment file."""
+
+    state: int
+    generation: int
+    salt: bytes
+    size: int
+    previous: int = 0
+    previous_end: int = 0
+
+
+class ForeignFormatError(Exception):
+    """The file has another format, or a newer version of ours."""
+
+
+def encode_header(header: Header) -> bytes:
+    """The block of HEADER_SIZE octets."""
+    fields = _HEADER.pack(MAGIC, VERSION, *header)
+    return (fields + _CRC.pack(crc32(fields))).ljust(HEADER_SIZE, b"\0")
+
+
+def parse_header(block: bytes) -> Header | None:
+    """Read the block; None where it is damaged; raises ForeignFormatError for what is whole, but not ours to
+    touch.
+    """
+    if len(block) < HEADER_SIZE:
+        return None
+    magic, version, *fields = _HEADER.unpack_from(block)
+    if magic == MAGIC and version > VERSION:
+        raise ForeignFormatError(f"format version {version}; this program knows versions up to {VERSION}")
+    if magic != MAGIC and magic.strip(b"\0").isalnum():
+        raise ForeignFormatError(f"not a spool file: it begins with {magic!r}")
+    if magic != MAGIC or _CRC.unpack_from(block, _HEADER.size) != (crc32(block[: _HEADER.size]),):
+        return None
+    return Header(*fields)
+
+
+class Entry(NamedTuple):
+    """One message of a put. `origin` is the place it was moved from, or 0."""
+
+    ident: str
+    payload: bytes
+    note: bytes | None
+    origin: int
+
+
+class Put(NamedTuple):
+    """One content and its messages; the first has the ordinal `first` in its segment."""
+
+    first: int
+    entries: list[Entry]
+    content_crc: int
+
+
+class Note(NamedTuple):
+    """The latest about a message."""
+
+    place: int
+    payload: bytes
+
+
+class Commit(NamedTuple):
+    """The end of a batch that began at `start`, and the places finished in it."""
+
+    start: int
+    finished: Sequence[int]
+
+
+class Record(NamedTuple):
+    """A record found at an offset: its head's value, and where its content is."""
+
+    offset: int
+    value: Put | Note | Commit
+    content_offset: int
+    content_length: int
+
+    @property
+    def end(self) -> int:
+        """Offset behind the record."""
+        return self.content_offset + self.content_length
+
+
+def content_crc(parts: Sequence[Part]) -> int:
+    """CRC-32 over the parts."""
+    checksum = 0
+    for part in parts:
+        checksum = crc32(part, checksum)
+    return checksum
+
+
+def put_size(entries: Sequence[Entry]) -> int:
+    """Octets of a put's head."""
+    size = FRAME_SIZE + _PUT.size + _ENTRY.size * len(entries)
+    for ident, payload, note, _ in entries:
+        size += len(ident) + len(payload) + (len(note) if note is not None else 0)
+    return size
+
+
+def encode_put(salt: bytes, put: Put, content_length: int) -> bytes:
+    """The head of a put; the content follows it in the file. Idents are ASCII of at most 255 octets."""
+    first, entries, checksum = put
+    if len(entries) == 1:
+        return _encode_single(salt, first, entries[0], checksum, content_length)
+    pieces = [_PUT.pack(len(entries), first, checksum)]
+    for ident, payload, note, origin in entries:
+        pieces.append(_ENTRY.pack(len(ident), len(payload), NO_NOTE if note is None else len(note), origin))
+        pieces += (ident.encode("ascii"), payload, note or b"")
+    return _frame(salt, PUT, b"".join(pieces), content_length)
+
+
+def _encode_single(salt: bytes, first: int, entry: Entry, checksum: int, content_length: int) -> bytes:
+    """The same octets as the general way, in one pack: most puts have one message."""
+    ident, payload, note, origin = entry
+    note_length, tail = (NO_NOTE, b"") if note is None else (len(note), note)
+    name = ident.encode("ascii")
+    head = FRAME_SIZE + _PUT.size + _ENTRY.size + len(name) + len(payload) + len(tail)
+    fixed = _ONE.pack(
+        head, content_length, PUT, 1, first, checksum, len(name), len(payload), note_length, origin
+    )
+    rest = b"".join((fixed, name, payload, tail))
+    return b"".join((salt, _CRC.pack(crc32(rest)), rest))
+
+
+def encode_note(salt: bytes, note: Note) -> bytes:
+    """A note as a record."""
+    return _frame(salt, NOTE, _PLACE.pack(note.place) + note.payload)
+
+
+def encode_commit(salt: bytes, commit: Commit) -> bytes:
+    """A commit as a record."""
+    return _frame(salt, COMMIT, struct.pack(f"<{1 + len(commit.finished)}Q", commit.start, *commit.finished))
+
+
+def _frame(salt: bytes, kind: int, body: bytes, content_length: int = 0) -> bytes:
+    rest = _REST.pack(FRAME_SIZE + len(body), content_length, kind) + body
+    return b"".join((salt, _CRC.pack(crc32(rest)), rest))
+
+
+def parse_record(data: bytes | memoryview, at: int, salt: bytes, base: int = 0) -> Record | None:
+    """The record at `at` of data that begins at the file's offset `base`; None where there is no whole head
+    of this salt.
+    """
+    if at + FRAME_SIZE > len(data):
+        return None
+    found, checksum, head, content_length, kind = _FRAME.unpack_from(data, at)
+    if found != salt or head < FRAME_SIZE or at + head > len(data):
+        return None
+    if crc32(data[at + SALT_SIZE + 4 : at + head]) != checksum:
+        return None
+    value = _parse_body(bytes(data[at + FRAME_SIZE : at + head]), kind)
+    return Record(base + at, value, base + at + head, content_length)
+
+
+def head_length(data: bytes, salt: bytes) -> int:
+    """The length of the head that data begins with, as its frame claims it; 0 where there is no frame of this
+    salt.
+    """
+    if len(data) < FRAME_SIZE or data[:SALT_SIZE] != salt:
+        return 0
+    length: int = _FRAME.unpack_from(data)[2]
+    return length
+
+
+def _parse_body(body: bytes, kind: int) -> Put | Note | Commit:
+    if kind == PUT:
+        return _parse_put(body)
+    if kind == NOTE:
+        return Note(_PLACE.unpack_from(body)[0], body[_PLACE.size :])
+    start, *finished = struct.unpack(f"<{len(body) // _PLACE.size}Q", body)
+    return Commit(start, finished)
+
+
+def _parse_put(body: bytes) -> Put:
+    count, first, checksum = _PUT.unpack_from(body)
+    at = _PUT.size
+    entries = []
+    for _ in range(count):
+        entry, at = _parse_entry(body, at)
+        entries.append(entry)
+    return Put(first, entries, checksum)
+
+
+def _parse_entry(body: bytes, at: int) -> tuple[Entry, int]:
+    ident_length, payload_length, note_length, origin = _ENTRY.unpack_from(body, at)
+    ident_end = at + _ENTRY.size + ident_length
+    payload_end = ident_end + payload_length
+    ident = body[at + _ENTRY.size : ident_end].decode("ascii")
+    payload = body[ident_end:payload_end]
+    if note_length == NO_NOTE:
+        return Entry(ident, payload, None, origin), payload_end
+    end = payload_end + note_length
+    return Entry(ident, payload, body[payload_end:end], origin), end
