@@ -110,7 +110,7 @@ class _Advisor:
                 '"*" with relay_to = true relays from anyone to everywhere, an open relay: list the domains'
             )
             self.warn("open relay", setting.source, text)
-        elif key != "*" and not self._has_route(key):
+        elif key != "*" and not key.startswith("[") and not self._has_route(key):
             text = f'relay_to accepts mail for "{key}", but no queues file routes it, and its MX is this host'
             advice = f"write [queue.'{key}'] routing_domain = '[ADDRESS]'"
             self.warn("relay_to without a route", setting.source, f"{text}: {advice}")
