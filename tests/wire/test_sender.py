@@ -314,8 +314,9 @@ def test_dropped(at: int, partial: bytes) -> None:
 @pytest.mark.parametrize(
     "garbage",
     [
-        b"hello\r\n", b"\r\n", b"199 early\r\n", b"600 late\r\n", b"25 short\r\n", b"250x\r\n", b"250-a\r\n251 b\r\n",
-        b"x" * 5000, b"250 " + b"x" * 5000 + b"\r\n", b"250-x\r\n" * 201, b"\xff\xfe\r\n", b"354 go\r\n",
+        b"hello\r\n", b"\r\n", b"199 early\r\n", b"600 late\r\n", b"25 short\r\n", b"250x\r\n",
+        b"250-a\r\n251 b\r\n", b"x" * 5000, b"250 " + b"x" * 5000 + b"\r\n", b"250-x\r\n" * 201,
+        b"\xff\xfe\r\n", b"354 go\r\n",
     ],
 )  # fmt: skip
 def test_garbage(garbage: bytes) -> None:
@@ -396,9 +397,12 @@ def test_parameters() -> None:
         ehlo=b"250-s\r\n250-SIZE 9\r\n250-8bitmime\r\n250-SMTPUTF8\r\n250-DSN\r\n250 PIPELINING\r\n"
     )
     sender.start_transaction(mail, [b"1234\r\n", b"56\r\n"])
-    assert sender.data_to_send() == [
-        b"MAIL FROM:<> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+20b+3D\r\n"
-        b"RCPT TO:<a@example.net> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+2Bb@x+20\\x{E9}\r\nDATA\r\n"
+    (group,) = sender.data_to_send()
+    assert bytes(group).split(b"\r\n") == [
+        b"MAIL FROM:<> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+20b+3D",
+        b"RCPT TO:<a@example.net> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+2Bb@x+20\\x{E9}",
+        b"DATA",
+        b"",
     ]
     sender = scripted()
     sender.start_transaction(mail, [b"x\r\n"])
@@ -502,7 +506,10 @@ def test_no_injection() -> None:
         sender.send_ehlo()
 
 
-DIALOGUE = b"220 s\r\n250-s\r\n250 PIPELINING\r\n250 2.1.0 ok\r\n250 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\r\n354 go\r\n"
+DIALOGUE = (
+    b"220 s\r\n250-s\r\n250 PIPELINING\r\n"
+    b"250 2.1.0 ok\r\n250 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\r\n354 go\r\n"
+)
 
 
 @pytest.mark.parametrize("size", range(1, len(DIALOGUE)))
