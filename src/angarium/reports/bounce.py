@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import re2
-
 from angarium.mail.mime import Fields, Part, decode_words, read_fields, text_of
 from angarium.reports import clues
+from angarium.reports.automaton import Clues
 from angarium.reports.dsn import choose_status, read_dsn
 from angarium.reports.fields import clean_address
 from angarium.reports.original import RETURNED_TYPES, find_returned, recipients_of
@@ -38,11 +37,6 @@ _ANSWER = re.compile(r"\s*(re|fwd?|aw|wg|tr|rv|sv|antw|回复|答复|转发)\s*(
 _NULL_PATH = re.compile(r"\s*<?\s*(?:>|mailer-daemon\b|null>|$)", re.IGNORECASE)
 # Fields that only reports of failure have: Exim and Gmail; Exchange.
 _FAILURE_FIELDS: Final = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
-_DELAYED = re.compile(
-    r"not yet been delivered|has been delayed|is delayed|(message|mail) delayed|warning message only|still undelivered|will (be retried|keep trying|continue)"
-    r"|attempts will continue|for past [\d.]+ (hour|day|min)|no action is required|遅延|延迟|verzögert|retard",
-    re.IGNORECASE,
-)
 # The address that the mail was sent to, where an alias or a list led on: sendmail, Exim, Postfix.
 _EXPANDED = re.compile(r"\((?:expanded|generated) from:? *<?([^\s<>()]{1,200}@[^\s<>()]{1,255}?)>?\)")
 _FIELD_IN_TEXT = re.compile(r"^(final-recipient|original-recipient)[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -50,25 +44,6 @@ _FIRST_FIELD = re.compile(
     r"^(reporting-mta|original-envelope-id|final-recipient|original-recipient|action)[ \t]*:",
     re.IGNORECASE | re.MULTILINE,
 )
-
-
-class Clues:
-    """A table of clues compiled into one automaton: all of them are looked for in one pass."""
-
-    def __init__(self, table: Sequence[clues.Clue]) -> None:
-        options = re2.Options()
-        options.case_sensitive = False
-        options.log_errors = False
-        self._table = table
-        self._set = re2.Set.SearchSet(options)
-        for clue in table:
-            self._set.Add(clue.pattern)
-        self._set.Compile()
-
-    def search(self, text: str) -> tuple[clues.Clue, ...]:
-        """The clues that a text shows, in the order of their table."""
-        found = self._set.Match(text.encode("utf-8", "replace")) or []
-        return tuple(self._table[n] for n in sorted(found))
 
 
 _SENDERS = Clues(clues.SENDERS)
@@ -112,7 +87,8 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     what = max((clue.weight for clue in said), default=0) + max((clue.weight for clue in titles), default=0)
     if what < ENOUGH_WHAT:
         return None
-    recipients = recipients_in(words, top, returned)
+    is_delayed = any(clue.word == "delayed" for clue in (*said, *titles))
+    recipients = recipients_in(words, top, returned, "delayed" if is_delayed else "failed")
     whom = _weigh_whom(parts, top, words, returned)
     enough = ENOUGH if who >= ENOUGH_WHO else ENOUGH_UNSAID
     if whom < ENOUGH_WHOM or who + what + whom < enough or not recipients:
@@ -156,14 +132,15 @@ def _readable(parts: Sequence[Part]) -> str:
     return ""
 
 
-def recipients_in(words: str, top: Fields, returned: Fields) -> tuple[Recipient, ...]:
+def recipients_in(
+    words: str, top: Fields, returned: Fields, action: Action = "failed"
+) -> tuple[Recipient, ...]:
     """The recipients that a bounce's words, its X-Failed-Recipients field or the returned message name."""
     if _FIELD_IN_TEXT.search(words):
         start = _FIRST_FIELD.search(words)
         stated = read_dsn([words[start.start() :]]) if start else None
         if stated is not None:
             return stated.recipients
-    action: Action = "delayed" if _DELAYED.search(" ".join((*top.get("subject", ()), words))) else "failed"
     found = _found(words, top, returned)
     whole = words if len(found) == 1 else ""
     return tuple(_recipient(one, whole, action) for one in found)

@@ -66,20 +66,20 @@ SUBJECTS: Final = (
 
 # The words before the returned message. Weight 4 is hardly ever said by people, 2 may be.
 PHRASES: Final = (
-    Clue("could-not-be-delivered", 4, r"(message|mail|e-mail|email|messages|which|it|that|article)\b.{0,80}\b(could|can|was|were|has|have|is)( ?not|n't|n’t)( yet)?( be| been| being)? (deliver|undeliver|able to be deliver|sent\b|reach|process|transfer|transmit|forward|relay|accepted)", "Exim, Postfix, most others"),
+    Clue("could-not-be-delivered", 4, r"\b(could|can|was|were|has|have|is)( ?not|n't|n’t)( yet)?( be| been| being)? (deliver|able to be deliver|sent\b|reach|process|transfer|transmit|forward|relay|accepted)", "Exim, Postfix, most others"),
     Clue("cannot-deliver", 4, r"(unable|wasn't able|were not able|not able|can ?not|could ?not|couldn't|can't|failed|failure|trouble|problems?|error|impossible)( to| while| when)?( in)?( be)?( attempting to| trying to)?( the)? (deliver|send(ing)? (your |the |a )?(mail|message|e-?mail)|transfer (your|the) (mail|message))", "qmail, Yahoo, sendmail"),
-    Clue("delivery-failed", 4, r"delivery (of .{0,60}|to .{0,60}|attempts? .{0,40})?\b(has |have |was |is |had )?(been )?(permanently )?(failed|aborted|unsuccessful|impossible|suspended|refused|rejected|not possible)", "Gmail, Exchange, IBM"),
+    Clue("delivery-failed", 4, r"delivery .{0,40}\b(failed|aborted|unsuccessful|impossible|suspended|refused|rejected|not possible)", "Gmail, Exchange, IBM"),
     Clue("not-delivered", 4, r"\b(not|n't|never|un)[ -]?(been |be )?(successfully )?(delivered|deliverable)\b", ""),
     Clue("did-not-reach", 4, r"did(n't| not) reach (some or all of )?the (following|intended)|recipients?\(?s?\)? could not be reached|recipients? did not receive", "Exchange 5.5 to 2003"),
-    Clue("fatal-errors", 4, r"(following|these) (address|recipient)\w*(\(?e?s\)?)? (had|have|has|failed|were|could|was|are).{0,40}(error|problem|fail|reject|not|undeliver|bounce|affected)?", "sendmail, Exim, Zimbra"),
+    Clue("fatal-errors", 4, r"(following|these) (address|recipient)\w*(\(?e?s\)?)? (had|have|has|failed|were|could|was|are)\b", "sendmail, Exim, Zimbra"),
     Clue("undeliverable", 4, r"\bundeliver(able|ed)\b|\bnon[- ]?deliver(able|ed|y)\b", "GroupWise, Courier, IMail"),
     Clue("returned-to-sender", 3, r"(message|mail|e-mail) (is|was|has been|being) (being )?(returned|rejected|bounced|refused|discarded|blocked)|return(ed|ing) (your |the )?(message|mail)? ?to( the)? sender", ""),
     Clue("transcript", 4, r"transcript of (the )?(session|attempts|smtp)|while talking to \S+:|\bin reply to (end of )?[A-Z]{4} ?[A-Za-z]* command\)", "sendmail, Postfix"),
-    Clue("remote-host-said", 4, r"(remote|other|receiving|recipient'?s?|destination|domain'?s) (mail )?(host|server|system|mta|domain|end) .{0,24}(said|respon|return|reject|answer|report|refus|repl)|giving up on \S+|\bdid not like our [A-Z]|generated following response|server .{0,80} rejected recipient|gave this error", "qmail, Gmail, Dragonfly"),
+    Clue("remote-host-said", 4, r"(remote|other|receiving|recipient'?s?|destination|domain'?s) (mail )?(host|server|system|mta|domain|end) .{0,16}(said|respon|return|reject|answer|report|refus|repl)|giving up on \S+|\bdid not like our [A-Z]|generated following response|rejected recipient|gave this error", "qmail, Gmail, Dragonfly"),
     Clue("status-fields", 4, r"(^|\s)(final-recipient|diagnostic-code|reporting-mta):", "RFC 3464's fields in prose"),
-    Clue("unknown-user", 3, r"\b(user|recipient|mailbox|account|address|userid|name|domain|host)\b.{0,40}( is | was )?(unknown|not (found|known|listed|recognized|recognised|exist|valid)|does ?n[o']t exist|doesn't (exist|have)|invalid|disabled|unavailable|inactive|no longer)|\b(unknown|invalid|bad|no such) (recipient|user|mailbox|address|account|local|final|host|domain)|\bnot (found|listed) in .{0,30}(directory|address book)", ""),
+    Clue("unknown-user", 3, r"\b(user|recipient|mailbox|account|address|userid|name|domain|host)\b.{0,24}\b(unknown|not (found|known|listed|recognized|recognised|exist|valid)|does ?n[o']t exist|doesn't (exist|have)|invalid|disabled|unavailable|inactive|no longer)|\b(unknown|invalid|bad|no such) (recipient|user|mailbox|address|account|local|final|host|domain)|\bnot (found|listed) in .{0,30}(directory|address book)", ""),
     Clue("full", 3, r"(over|exceed\w*|out of|beyond).{0,24}(quota|storage|mailbox|disk|size)|(mail ?box|mailfolder|inbox|mail ?drop|mail folder|account|storage|quota).{0,30}\b(full|exceed|over)", ""),
-    Clue("delayed", 4, r"(still undelivered|not yet been delivered|has been delayed|is delayed|will (continue|keep|be retried|retry)|delivery attempts will continue|(could|can) ?not send (message|mail) for past|warning message only)", ""),
+    Clue("delayed", 4, r"still undelivered|not yet been delivered|(has been|is|message|mail) delayed|will (keep trying|be retried)|will continue (to|trying)|attempts will continue|not send (message|mail) for past|warning message only|no action is required|配信.{0,6}遅延|延迟投递|zustellung.{0,20}verzögert", "sendmail, Exim, Gmail"),
     Clue("expired", 3, r"(timed? ?out|time-?out|expired|too long|maximum (hop|queue|retry)|retry time|too many hops|loop)", ""),
     Clue("refused", 2, r"\b(rejected|refused|denied|blocked|unsolicited|not accepted|disallowed|prohibited|policy|spam)\b", ""),
     Clue("german", 4, r"nicht zugestellt|unzustellbar|zustellung.{0,40}(fehlgeschlagen|nicht möglich|gescheitert|verzögert)|nicht (ausgeliefert|erreicht|übermittelt|weitergeleitet)|fehler bei der (zustellung|übermittlung)|folgende[nrs]? (empfänger|adresse)", ""),
@@ -91,12 +91,12 @@ PHRASES: Final = (
     Clue("nordic", 4, r"(kunde|kan|kunne|gick|kunnat) (inte|ikke|ej|icke) (att )?(bli |blive |leverer|levert|leveret|nå|sendes)|olevererbar|leveransen .{0,40}misslyck|levering .{0,30}mislykk|ei voi(da|tu)? toimit|toimitus .{0,30}epäonnistu", ""),
     Clue("east-european", 4, r"nie (można|mozna|może|został|zosta\w+|udało) .{0,30}(dostarcz|dorecz|doręcz|wys)|nedoru[cč]|nebyl[ao]? (doru[cč]en|možné)|nelze doru|nem (sikerült|lehet|volt) .{0,20}k[eé]zbes|kézbesít\w+ .{0,20}(siker|hiba)|nu a (putut|fost) .{0,20}(livrat|fi)|nije (isporu|dostavlj)", ""),
     Clue("slavic", 4, r"не (может быть|удалось|удаётся|удается|было|был|будет|доставлен\w*|смог|могло|вдалося).{0,20}(достав|отправл|передан)|недоставлен|не доставлен|не была? доставлен|ошибка (доставки|при доставке)|адресат\w* .{0,30}(не|неизвест)", ""),
-    Clue("greek-turkish", 4, r"δεν (ήταν δυνατή|παραδόθηκε|μπορ\w+ να παραδοθεί|είναι δυνατή)|αποτυχία παράδοσης|teslim edil(emedi|emiyor|mesi)|iletilemedi|ulaştırılamadı|ομάδα .{0,200}δεν", ""),
+    Clue("greek-turkish", 4, r"δεν (ήταν δυνατή|παραδόθηκε|μπορ\w+ να παραδοθεί|είναι δυνατή)|αποτυχία παράδοσης|teslim edil(emedi|emiyor|mesi)|iletilemedi|ulaştırılamadı", ""),
     Clue("japanese", 4, r"(配信|配達|送信|届け|送達|お届け|受信|受け取|転送|配送).{0,14}(でき|不能|不可|失敗|エラー|ませんでし|遅)|(宛先|あて先|メールアドレス|ユーザ).{0,16}(不明|存在|見つか|みつか|誤)|送信できません|エラーのため", ""),
     Clue("chinese", 4, r"退信|退回|(无法|無法|不能|未能|没有|未).{0,6}(投递|投遞|傳遞|传递|送达|送達|发送|發送|寄|到达|到達|傳送|递送|成功)|(用户|使用者|收件人|邮箱|信箱|郵箱|地址).{0,12}(不存在|已满|已滿|未知|無效|无效|不可用|找不到)|(投递|投遞|发送|發送|傳送|寄送).{0,4}(失败|失敗)", ""),
     Clue("korean", 4, r"(배달|전송|전달|발송|송신).{0,14}(실패|불가|오류|못|않|없)|(수신자|사용자|받는 사람|계정|메일함).{0,20}(없|찾을|초과|존재)|반송", ""),
     Clue("hebrew-arabic", 4, r"לא ניתן היה למסור|לא נמסרה?|תעذر|تعذر|لم يتم تسليم|فشل (في )?تسليم|مسירה", ""),
-    Clue("czech-group", 4, r"skupina, kterou .{0,80}neexistuje", "Google Groups, one of its languages"),
+    Clue("czech-group", 4, r"skupina, kterou se", "Google Groups, one of its languages"),
 )  # fmt: skip
 
 # What mail systems send besides: in the subject.
@@ -106,4 +106,20 @@ AGAINST: Final = (
     Clue("read", 8, r"^\W*(read|gelesen|lu|leído|lido|letto|opened|displayed|unread|not read|deleted)\s?:|\b(read|return|reading|disposition) (receipt|notification)|\bwas read\b|開封|已读|已讀", "RFC 8098"),
     Clue("summary", 8, r"\b(quarantine|spam|digest|junk)\b.{0,16}\b(report|summary|digest|notification|release)|\b(daily|weekly|monthly) (report|summary|digest)|\breport domain:|\btls report|\bundelivered (mails?|messages?) (pending|held|on hold)|\bpending (mails?|messages?)\b|\[?new ticket", "reports on something else"),
     Clue("virus", 4, r"\bvirus\b.{0,30}\b(found|detected|alert|warning|in (your|mail|message))|\b(found|detected|contains?)\b.{0,20}\bvirus|\binfected\b", "virus notices answer no mail of ours"),
+)  # fmt: skip
+
+# The line that announces the returned message, or stands above it. `$` is the end of the line.
+RETURNED: Final = (
+    Clue("below", 2, r"below (this line )?is (a )?(the )?(copy|original|returned)", "qmail, OpenSMTPD"),
+    Clue("copy", 2, r"this is a copy of (the|your) (original )?(message|mail)|copy of the original message below", "Exim"),
+    Clue("follows", 2, r"(original|returned|unsent|undelivered|rejected|bounced|failed|truncated) (original )?(e-?mail |mail |mime )?(message|mail|article|text)s?( (header|body|text|detail|info)s?)?( (is|are))?( (as )?follow(s|ing)?| below| attached)?( here)?[\s\-=:.|]*$", "most of them"),
+    Clue("header-follows", 2, r"(message|mail|original) (headers?|body|text|details?) ?(is |are )?(follow(s|ing)?|below)|(message|mail) (headers?|text|details)[\s\-=:.|]*$", "Dragonfly, sendmail"),
+    Clue("lines-of", 2, r"(headers?|top \d+ lines|lines|initial part) of (the|your) (original )?message", "1&1, SmarterMail, XMail"),
+    Clue("your-message", 2, r"^\s*your (original )?(message|mail) (follows|was as follows|began as follows)", "MMDF, PP"),
+    Clue("included", 2, r"included is a copy of the message", "MX Logic"),
+    Clue("ruled", 2, r"-{3,}.{0,10}(message header|original message|returned message|unsent message|forwarded message|failed message|original mail)", "a title between dashes"),
+    Clue("headers", 2, r"original message headers", "Exchange from 2007 on"),
+    Clue("european", 2, r"ursprüngliche nachricht(enkopfzeilen)?:?\s*$|en-têtes (de |du )?message d['’]origine|message d['’]origine|encabezados (de|del) mensaje|mensaje original|cabeçalhos? (de|da) mensage|mensagem original|intestazioni (del )?messaggio|messaggio originale|oorspronkelijke? bericht|originalmeddelande|opprinnelig melding|oprindelig meddelelse|alkuperäi\w+ viesti|oryginaln\w+ wiadomo|původní zpráv|eredeti üzenet", "the same, localised"),
+    Clue("slavic", 2, r"исходн\w+ (сообщени|письм)|заголовк\w+ (исходного|оригинального)|оригинальное сообщение", "the same"),
+    Clue("east-asian", 2, r"オリジナルメッセージ|元のメッセージ|元のメール|送信メール(ヘッダ|内容)|原邮件|原始(邮件|郵件|訊息|信件)|원본 메시지|원래 메시지", "the same"),
 )  # fmt: skip

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from itertools import takewhile
 from typing import Final, NamedTuple
 
+from angarium.reports import clues
+from angarium.reports.automaton import Clues
 from angarium.reports.fields import clean_address
 
 MAX_LINES: Final = 400
@@ -22,21 +24,6 @@ MAX_FOUND: Final = 200
 _ATEXT = r"[A-Za-z0-9\u00c0-\u024f\u0370-\u04ff!#$%&*+/=?^_`{}~.'-]"
 _MAILBOX = rf"(?:\"[^\"\n]{{1,64}}\"|(?![='])(?:{_ATEXT}){{1,80}})@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,8}}"
 _ADDRESS = re.compile(rf"(?<![A-Za-z0-9_/.@+-]){_MAILBOX}(?![\w@]|\.\w)")
-# How a returned message is announced. The words of it and the dashes around it both count.
-_ANNOUNCED = re.compile(
-    r"(below (this line )?is (a )?(the )?(copy|original|returned)|(this is )?a copy of (the|your) (original )?(message|mail)"
-    r"(?!.{0,60}(attached|was sent))|copy of the original message below"
-    r"|(original|returned|unsent|undelivered|rejected|bounced|failed) (e-?mail |mail |mime )?(message|mail|article|text)s?"
-    r"( (header|body|text)s?)?( (is|are))?( (as )?follow(s|ing)?| below| attached)?( here)?\W*$"
-    r"|(message|mail|original) (headers?|body|text) (is |are )?follow(s|ing)?|(headers?|top \d+ lines|lines) of (the|your) (original )?message"
-    r"|message headers? follow|original (mail|message) (as )?follows|included is a copy of the message"
-    r"|-{3,}.{0,10}(message header|original message|returned message|unsent message|forwarded message|failed message)"
-    r"|original message headers|ursprüngliche nachricht(enkopfzeilen)?:?\W*$|en-têtes (de message )?d['’]origine|message d['’]origine"
-    r"|encabezados (de|del) mensaje|mensaje original|cabeçalhos? (de|da) mensage|mensagem original"
-    r"|intestazioni (del )?messaggio|messaggio originale|oorspronkelijk(e)? bericht|originalmeddelande|opprinnelig melding"
-    r"|исходное (сообщение|письмо)|заголовк\w+ (исходного|оригинального)|オリジナルメッセージ|元のメッセージ|原邮件|原始(邮件|郵件|訊息|信件))",
-    re.IGNORECASE,
-)
 _HEADER_LINE = re.compile(
     r"(Received|Return-Path|Message-ID|From|To|Cc|Subject|Date|MIME-Version|Content-[\w-]+|Reply-To|Sender|X-[\w-]+"
     r"|DKIM-Signature|DomainKey-Signature|Delivered-To|Authentication-Results|Received-SPF|ARC-[\w-]+|User-Agent"
@@ -46,6 +33,9 @@ _HEADER_LINE = re.compile(
 _SURE_HEADER = re.compile(
     r"(Received|Return-Path|Message-ID|MIME-Version|DKIM-Signature|X-[\w-]+)[ \t]?:", re.IGNORECASE
 )
+
+_SURE_LETTERS: Final = frozenset("RrMmDdXx")
+_RETURNED = Clues(clues.RETURNED)
 
 # Words that announce the recipient who stands after them.
 _LABEL = re.compile(
@@ -97,7 +87,8 @@ class Found(NamedTuple):
 def cut_returned(text: str) -> tuple[str, str]:
     """Split a text into its own words and the message that it returns (header and all; empty if none)."""
     lines = text.split("\n", MAX_LINES)
-    start = next((n for n in range(len(lines)) if _begins_returned(lines, n)), None)
+    announced = _RETURNED.lines(text)
+    start = next((n for n in range(len(lines)) if _begins_returned(lines, n, n in announced)), None)
     if start is None:
         return text, ""
     words, rest = lines[:start], lines[start:]
@@ -105,14 +96,12 @@ def cut_returned(text: str) -> tuple[str, str]:
     return "\n".join(words), "\n".join(rest[first:])
 
 
-def _begins_returned(lines: list[str], number: int) -> bool:
+def _begins_returned(lines: list[str], number: int, is_announced: bool) -> bool:
     line = lines[number]
-    if not line.strip() or len(line) > 200:
-        return False
-    if _SURE_HEADER.match(line):
+    if line[:1] in _SURE_LETTERS and _SURE_HEADER.match(line):
         block = takewhile(str.strip, lines[number : number + 12])
         return sum(map(bool, map(_HEADER_LINE.match, block))) >= 3
-    if number == 0 or _ANNOUNCED.search(line) is None or _speaks_on(lines, number):
+    if number == 0 or not is_announced or len(line) > 200 or _speaks_on(lines, number):
         return False
     # Where no header follows, the line may be the title of a table with the recipient still to come.
     return any(map(_HEADER_LINE.match, lines[number : number + 5])) or any(

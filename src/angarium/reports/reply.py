@@ -16,12 +16,14 @@ MAX_TEXT: Final = 4000  # characters of a diagnostic that are looked at
 _ENHANCED = r"[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)"
 # Reply-code and status of RFC 5321 section 4.2 and RFC 2034; `-` joins them where lines were folded together.
 _CODE_AND_STATUS = re.compile(rf"(?<![\w.\-/@=])([45][0-5]\d)[\s\-:]+[#<(\[']{{0,2}}({_ENHANCED})")
-# A code alone counts where words announce a reply, or at the very beginning.
-_ANNOUNCED = re.compile(
-    r"(?:^[#\s'\"(\[]*|\bsaid[: ]\s*|<<<\s*|>>>\s*|\b(?:error|response|reply|returned|code|reason|status|with|me|was)"
-    r"\W{1,4}|[:;,(\[]\s*#?)([45][0-5]\d)(?=[\s\-:,.;)\]]|$)(?!\.\d)",
-    re.IGNORECASE | re.MULTILINE,
+# A code alone counts where words announce a reply, or at the beginning of a line.
+_CODE = re.compile(r"(?<![\w.\-/@=])([45][0-5]\d)(?=[\s\-:,.;)\]]|$)(?!\.\d)")
+_ANNOUNCES = re.compile(
+    r"(?:(?:^|\n)[#\s'\"(\[]*|\bsaid[: ]\s*|<<<\s*|>>>\s*|<--\s*|[:;,(\[]\s*#?"
+    r"|\b(?:error|response|reply|returned|code|reason|status|with|me|was)\W{1,4})$",
+    re.IGNORECASE,
 )
+_BEFORE_CODE: Final = 24  # characters before a code that are looked at for what announces it
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _STATUS = re.compile(rf"(?<![\w.\-/@=])[#(\[']{{0,2}}({_ENHANCED})")
 _IN_REPLY = re.compile(r"\s*\(in reply to [A-Za-z ]{1,40}\)?\s*$")
@@ -36,13 +38,21 @@ def one_line(text: str) -> str:
 def read_reply(text: str) -> Reply | None:
     """The reply in a diagnostic text, or None where there is none."""
     text = text[:MAX_TEXT]
-    match = _CODE_AND_STATUS.search(text) or _ANNOUNCED.search(text)
+    match = _CODE_AND_STATUS.search(text) or _announced(text)
     if match is None:
         status = best_status(text)
         return Reply(enhanced=status, text=one_line(text)) if status else None
     code, rest = match[1], one_line(_PARAGRAPH.split(text[match.start(1) :], maxsplit=1)[0])
     words, status = _without_codes(rest, code)
     return Reply(code=int(code), enhanced=best_status(rest) or status, text=words)
+
+
+def _announced(text: str) -> re.Match[str] | None:
+    for match in _CODE.finditer(text):
+        start = match.start()
+        if start == 0 or _ANNOUNCES.search(text[max(0, start - _BEFORE_CODE) : start]):
+            return match
+    return None
 
 
 def _without_codes(text: str, code: str) -> tuple[str, str | None]:
