@@ -75,7 +75,7 @@ def _texts(option: str, value: object, of_what: str) -> list[str]:
 
 def _line_endings(option: str, value: object) -> Raw:
     if value == "Allow":
-        raise OptionError(f'{option} = "Allow" would let senders smuggle messages: write "Fix" or "Deny"')
+        raise OptionError(f'{option} = "Allow" would let senders smuggle mail: write "Fix" or "Deny"')
     if value not in [choice.value for choice in LineEndings]:
         raise OptionError(f'{option} is "Deny" or "Fix", not {_shown(value)}')
     return str(value)

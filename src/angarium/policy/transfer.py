@@ -7,7 +7,7 @@ each in a few milliseconds, so that between two of them its event loop turns. Ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -145,6 +145,8 @@ class Receiver:
         if isinstance(value, _End):
             self._complete = value.chunks == self._taken
             return
+        if isinstance(value, _Head) != (self._taken == 0):
+            raise TransferError("the head of the tables comes first")
         self._taken += 1
         if isinstance(value, _Rows):
             self._take_rows(value)
@@ -186,11 +188,3 @@ class Receiver:
             self._tables.scopes[scope.listener] = made
         else:
             self._tables.local_scopes.setdefault(scope.listener, {})[scope.local] = made
-
-
-def received(chunks: Sequence[bytes]) -> PolicyTables:
-    """All chunks at once; raises TransferError."""
-    receiver = Receiver()
-    for chunk in chunks:
-        receiver.take(chunk)
-    return receiver.finish()

@@ -1,0 +1,100 @@
+"""What is allowed in listener_domains files and probably not meant."""
+
+from __future__ import annotations
+
+import msgspec
+from listener_files import IN, a_listener, tables
+
+from angarium.policy.advice import MAX_ALIKE, advise
+from angarium.policy.config import Listener, Overlay, Source
+from angarium.policy.networks import parse_network
+
+
+def advice(text: str, *, routed: bool = True, listeners: tuple[Listener, ...] = (IN,)) -> list[str]:
+    loaded = tables(text, listeners=listeners)
+    problems = advise(loaded, listeners, lambda key: routed)
+    assert not any(problem.is_error for problem in problems)
+    return [str(problem) for problem in problems]
+
+
+def test_nothing_to_say_about_a_plain_file() -> None:
+    """Entries that say what they mean get no warning."""
+    assert (
+        advice(
+            '["*.e.com"]\nrelay_to = true\n["www.e.com"]\nrelay_to = false\n["[10.0.0.1]"]\nrelay_to = true'
+        )
+        == []
+    )
+
+
+def test_entry_silent_under_a_wildcard() -> None:
+    """An entry that is silent on what a wildcard above it turns on inherits nothing, and that is said."""
+    (warning,) = advice('["*.e.com"]\nrelay_to = true\n["www.e.com"]\nlog_oob = true')
+    assert warning.startswith('a.toml:3: warning: "www.e.com" inherits nothing and is silent on relay_to')
+    assert '"*.e.com" turns on (a.toml:2)' in warning
+
+
+def test_wildcard_silent_under_the_default() -> None:
+    """A wildcard inherits nothing from `"*"` either."""
+    (warning,) = advice('["*"]\nlog_oob = true\n["*.e.com"]\nlog_arf = true')
+    assert warning.startswith('a.toml:3: warning: "*.e.com" inherits nothing and is silent on log_oob')
+
+
+def test_domain_accepted_without_a_route() -> None:
+    """A domain whose mail is accepted needs a next hop, since its MX is this host; a literal is its own."""
+    (warning,) = advice('["e.com"]\nrelay_to = true\n["[10.0.0.1]"]\nrelay_to = true', routed=False)
+    assert warning.startswith("a.toml:2: warning: relay_to accepts mail for")
+    assert "write [queue.'e.com'] routing_domain = '[ADDRESS]'" in warning
+
+
+def test_route_of_a_section_is_asked_too() -> None:
+    """What a listener section accepts needs a route as well."""
+    (warning,) = advice('[listener.in."e.com"]\nrelay_to = true', routed=False)
+    assert warning.startswith("a.toml:2: warning: relay_to accepts mail for")
+
+
+def test_default_that_relays_is_an_open_relay() -> None:
+    """`"*"` with relay_to is an open relay, unless a reason for it is written down."""
+    (warning,) = advice('["*"]\nrelay_to = true')
+    assert "open relay" in warning
+    assert advice('["*"]\nrelay_to = true\nallow = "a closed network"') == []
+
+
+def test_default_that_relays_and_logs() -> None:
+    """`"*"` examines only what may not be relayed, which is nothing where it relays all."""
+    warnings = advice('["*"]\nrelay_to = true\nlog_oob = true\nallow = "a closed network"')
+    assert [warning.partition(" warning")[0] for warning in warnings] == ["a.toml:3:"]
+
+
+def test_networks_that_are_everybody() -> None:
+    """A network of every address believes everybody, in an entry, a listener or an overlay."""
+    everyone = (parse_network("0.0.0.0/0"),)
+    options = msgspec.structs.replace(
+        IN.options, relay_hosts=everyone, sources={"relay_hosts": Source("main.toml", 3)}
+    )
+    inner = Overlay(everyone[0], {"relay_hosts": everyone}, (), (), {"relay_hosts": Source("main.toml", 9)})
+    listener = msgspec.structs.replace(IN, options=options, peer=(Overlay(everyone[0], {}, (), (inner,)),))
+    warnings = advice('["e.com"]\nrelay_from = ["::/0"]', listeners=(listener,))
+    assert [warning.partition(": ")[0] for warning in warnings] == ["a.toml:2", "main.toml:3", "main.toml:9"]
+    assert all("believes everybody" in warning for warning in warnings)
+
+
+def test_line_endings_where_mail_is_relayed() -> None:
+    """The option is for domains that only log, and elsewhere has no effect."""
+    (warning,) = advice('["e.com"]\nrelay_to = true\ninvalid_line_endings = "Fix"')
+    assert warning.startswith("a.toml:3: warning: invalid_line_endings has no effect where mail is relayed")
+
+
+def test_many_alike_are_summed_up() -> None:
+    """One line of a large file does not bury the other warnings under a thousand like it."""
+    many = "".join(f'["d{number}.com"]\nrelay_to = true\n' for number in range(100))
+    warnings = advice(f'["*"]\nlog_oob = true\n{many}')
+    assert len(warnings) == MAX_ALIKE + 1
+    assert warnings[-1].startswith(f"a.toml:201: warning: {100 - MAX_ALIKE} more entries like those above")
+
+
+def test_section_shared_by_addresses_is_told_once() -> None:
+    """A section in force on several addresses is looked at once."""
+    anywhere = a_listener("0.0.0.0:25", "in")
+    text = '[listener.in."e.com"]\nrelay_to = true\n[listener."10.1.1.1"."f.com"]\nlog_oob = true'
+    assert len(advice(text, routed=False, listeners=(anywhere,))) == 1
