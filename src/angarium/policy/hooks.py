@@ -115,11 +115,7 @@ def reject(code: int, text: str) -> NoReturn:
     if not 400 <= code <= 599:
         raise ValueError(f"reject takes a code from 400 to 599, not {code!r}")
     answer = reply(code, text)
-    if (
-        answer.enhanced is not None
-        and answer.enhanced.class_ * 100 > code
-        or (answer.enhanced is not None and answer.enhanced.class_ * 100 + 99 < code)
-    ):
+    if answer.enhanced is not None and answer.enhanced.class_ != (4 if answer.is_transient else 5):
         raise ValueError(f"reject({code}, ...): the status {answer.enhanced} is of another class")
     raise Rejected(answer)
 

@@ -205,7 +205,7 @@ class Message:
 
     @property
     def parts(self) -> tuple[bytes, bytes | memoryview, memoryview]:
-        """The content in pieces: fields put above, the header section, and the rest from the empty line on."""
+        """The content in pieces: fields put above, header section, the rest from the empty line on."""
         return self._prefix, self._section, self._body
 
     def prepend_header(self, name: str, value: str) -> None:
