@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from angarium.spool.store import Store
 
 
-class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True, omit_defaults=True):
+class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="message"):
     """The spool's own record of a message. Fields are only ever added at the end, with defaults."""
 
     sender: str | None
@@ -41,8 +41,12 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True, omit_de
     dsn_allowed: bool = False
     """Whether a failure is told to the sender: those who sent by a right of their own (contract 2.A and 2.B)."""
     reception_protocol: str = "ESMTP"
-    records: tuple[bytes, ...] = ()
-    """A report's records, as JSON: kept until the log has them (contract, section 4). Such a message is not queued."""
+
+
+class Evidence(msgspec.Struct, frozen=True, array_like=True, tag="evidence"):
+    """Records that the log does not have yet: kept so that no report is answered 250 and then forgotten."""
+
+    records: tuple[bytes, ...]
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):
@@ -54,10 +58,11 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _stored = msgspec.msgpack.Decoder(Stored)
+_kept: msgspec.msgpack.Decoder[Stored | Evidence] = msgspec.msgpack.Decoder(Stored | Evidence)
 _state = msgspec.msgpack.Decoder(State)
 
 
-def encode(value: Stored | State) -> bytes:
+def encode(value: Stored | Evidence | State) -> bytes:
     """The octets that the spool keeps."""
     return _encode(value)
 
@@ -65,6 +70,11 @@ def encode(value: Stored | State) -> bytes:
 def decode_stored(payload: bytes) -> Stored:
     """Read a stored message; raises msgspec.DecodeError."""
     return _stored.decode(payload)
+
+
+def decode_kept(payload: bytes) -> Stored | Evidence:
+    """Read whatever the spool keeps; raises msgspec.DecodeError."""
+    return _kept.decode(payload)
 
 
 def decode_state(payload: bytes) -> State:
@@ -75,7 +85,8 @@ def decode_state(payload: bytes) -> State:
 class Message:
     """One message for one recipient, waiting or on its way."""
 
-    __slots__ = ("_content", "_envelope", "_stored", "attempts", "due", "ident", "place", "queue", "store")
+    __slots__ = ("_content", "_envelope", "_stored", "attempts", "due", "ident", "is_waiting", "place",
+                 "queue", "store")  # fmt: skip
 
     def __init__(self, ident: str, place: int, queue: ScheduledQueue, store: Store) -> None:
         self.ident = ident
@@ -84,6 +95,7 @@ class Message:
         self.store = store
         self.attempts = 0
         self.due = 0.0
+        self.is_waiting = False
         self._stored: Stored | None = None
         self._envelope: Envelope | None = None
         self._content: list[bytes | memoryview] | None = None

@@ -1,0 +1,46 @@
+"""Serves `examples/inbound` with a receiving server as its next hop, and says what to type next."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ANGARIUM = str(Path(sys.executable).with_name("angarium"))
+CONFIG = str((HERE / "inbound" / "angarium.toml").relative_to(Path.cwd()))
+SHOWN = ".venv/bin/angarium"
+
+NEXT = f"""
+Mail to example.com is relayed to the receiving server; mail to anywhere else is refused. In another terminal, try
+
+  {SHOWN} send --to 127.0.0.1:2525 --from you@example.net --rcpt user@example.com
+  {SHOWN} explain -c {CONFIG} --listener public --peer 192.0.2.7 --from you@example.net --rcpt user@example.org
+  {SHOWN} logs -c {CONFIG} --follow
+
+Control-C stops both servers.
+"""
+
+
+def main() -> int:
+    """Run both servers until one ends or the user interrupts; returns the relay's exit status."""
+    Path("run").mkdir(exist_ok=True)
+    sink = subprocess.Popen([ANGARIUM, "sink", "--listen", "127.0.0.1:2526", "--print"])
+    relay = subprocess.Popen([ANGARIUM, "run", CONFIG], stderr=subprocess.PIPE, text=True)
+    try:
+        for line in relay.stderr or ():
+            sys.stderr.write(line)
+            if "ready" in line:
+                print(NEXT, flush=True)
+        return relay.wait()
+    except KeyboardInterrupt:
+        relay.send_signal(signal.SIGTERM)
+        return relay.wait()
+    finally:
+        sink.terminate()
+        sink.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""The door in: custody of what arrives, its records, and its first turn.
+
+Promises: `take` returns only when everything that is not simply forgotten is on stable storage. A message that is
+queued is handed to delivery after that and not before; a report that is not queued is kept as its records until
+the log has them. Raises NoCustody when nothing could be kept, and then nothing was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from angarium.log.records import Record, encode_record
+from angarium.log.writer import LogError, Writer
+from angarium.mail.envelope import Envelope
+from angarium.policy.config import QueueConfig
+from angarium.policy.route import QueueName
+from angarium.queue.message import Evidence, Message, Stored, decode_kept, decode_state, encode
+from angarium.queue.scheduled import Scheduler
+from angarium.spool.errors import SpoolError
+from angarium.spool.store import Store
+
+log = logging.getLogger(__name__)
+
+NULL_QUEUE = "null"
+"""The name of the queue whose messages are discarded (reference S64)."""
+
+
+class NoCustody(Exception):  # noqa: N818 - the reply is 452
+    """The spool or the log cannot keep anything now."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Arrival:
+    """One message for one recipient on its way in."""
+
+    ident: str
+    envelope: Envelope
+    prefix: bytes
+    """Header fields of ours, to stand above the content."""
+    content: list[bytes | memoryview]
+    """Shared by the messages of one transaction, unless a handler changed one of them."""
+    meta: dict[str, Any]
+    is_queued: bool = False
+    """Whether it is to be carried on."""
+    tells_sender: bool = False
+    """Whether a failure is told to the sender."""
+    session_id: str = ""
+    queue: str | None = None
+    """The name of its queue, where a handler chose one."""
+    queue_config: QueueConfig | None = None
+    """What `get_queue_config` answered for a queue that is new."""
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Octets of the whole."""
+        return len(self.prefix) + sum(map(len, self.content))
+
+
+def queue_name(arrival: Arrival) -> QueueName:
+    """The queue it belongs into: a handler's choice, else its recipient's domain with tenant and campaign."""
+    if arrival.queue is not None:
+        return QueueName.parse(arrival.queue)
+    meta = arrival.meta
+    chosen = meta.get("queue")
+    if isinstance(chosen, str):
+        return QueueName.parse(chosen)
+    domain = arrival.envelope.recipients[0].address.domain
+    return QueueName(domain, *(_text(meta.get(key)) for key in ("tenant", "campaign", "routing_domain")))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+class Intake:
+    """Takes custody of arrivals, and of what the spool still had at start."""
+
+    def __init__(self, store: Store, writer: Writer, scheduler: Scheduler, new_ident: Callable[[], str]) -> None:
+        self._store = store
+        self._writer = writer
+        self._scheduler = scheduler
+        self._new_ident = new_ident
+        self._evidence: set[asyncio.Task[None]] = set()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be taken now, for the operator; None where all is well."""
+        return self._store.problem or self._writer.problem
+
+    def has_queue(self, name: str) -> bool:
+        """Whether a queue is known, so that nobody need be asked about it."""
+        return self._scheduler.has_queue(name)
+
+    async def take(self, arrivals: Sequence[Arrival]) -> None:
+        """Take custody; raises NoCustody."""
+        if self._writer.problem is not None:
+            raise NoCustody(self._writer.problem)
+        try:
+            waiting = self._put_messages(arrivals)
+            evidence = self._put_evidence(arrivals)
+            await self._store.commit()
+        except SpoolError as error:
+            log.error("the spool takes nothing: %s", error)
+            raise NoCustody(str(error)) from error
+        for arrival in arrivals:
+            for record in arrival.records:
+                self._writer.write(record)
+        if evidence is not None:
+            self._release(*evidence)
+        for message in waiting:
+            self._scheduler.add(message)
+
+    def _put_messages(self, arrivals: Sequence[Arrival]) -> list[Message]:
+        """Put what is to be queued, each content once."""
+        groups: dict[int, list[Arrival]] = {}
+        for arrival in arrivals:
+            if arrival.is_queued:
+                groups.setdefault(id(arrival.content), []).append(arrival)
+        return [message for group in groups.values() for message in self._put_group(group)]
+
+    def _put_group(self, group: list[Arrival]) -> Iterator[Message]:
+        stored = [_stored(arrival) for arrival in group]
+        payloads = [(arrival.ident, encode(one)) for arrival, one in zip(group, stored, strict=True)]
+        places = self._store.put(group[0].content, payloads)
+        for arrival, one, place in zip(group, stored, places, strict=True):
+            queue = self._scheduler.make_queue(one.queue, arrival.queue_config)
+            message = Message(arrival.ident, place, queue, self._store)
+            message.remember(one, arrival.envelope, [arrival.prefix, *arrival.content])
+            yield message
+
+    def _put_evidence(self, arrivals: Sequence[Arrival]) -> tuple[str, int] | None:
+        """Keep the records of what has no other trace: reports, and messages that are discarded."""
+        records = [
+            encode_record(record)
+            for arrival in arrivals
+            if not arrival.is_queued or len(arrival.records) > 1
+            for record in arrival.records
+        ]
+        if not records:
+            return None
+        ident = self._new_ident()
+        return ident, self._store.put([], [(ident, encode(Evidence(tuple(records))))])[0]
+
+    def _release(self, ident: str, place: int) -> None:
+        """Drop evidence once the log has it on stable storage."""
+        task = asyncio.get_running_loop().create_task(self._release_when_logged(ident, place))
+        self._evidence.add(task)
+        task.add_done_callback(self._evidence.discard)
+
+    async def _release_when_logged(self, ident: str, place: int) -> None:
+        try:
+            await self._writer.sync()
+        except LogError as error:
+            log.error("records stay in the spool: %s", error)
+            return
+        self._store.finish(place, ident)
+
+    def recover(self) -> int:
+        """Take up what the spool holds: messages to their queues, evidence to the log. Returns how many messages."""
+        count = 0
+        for found in self._store.recover():
+            kept = decode_kept(found.message)
+            if isinstance(kept, Evidence):
+                for record in kept.records:
+                    self._writer.write_encoded(record)
+                self._release(found.ident, found.place)
+                continue
+            count += 1
+            message = Message(found.ident, found.place, self._scheduler.make_queue(kept.queue), self._store)
+            if found.note is not None:
+                state = decode_state(found.note)
+                message.attempts, message.due = state.attempts, state.due
+            self._scheduler.add(message)
+        return count
+
+    async def close(self) -> None:
+        """Wait for evidence on its way to the log."""
+        await asyncio.gather(*self._evidence, return_exceptions=True)
+
+
+def _stored(arrival: Arrival) -> Stored:
+    envelope = arrival.envelope
+    recipient = envelope.recipients[0]
+    assert arrival.queue is not None
+    return Stored(
+        sender=None if envelope.sender is None else str(envelope.sender),
+        recipient=str(recipient.address),
+        queue=arrival.queue,
+        prefix=arrival.prefix,
+        size=arrival.size,
+        meta=arrival.meta,
+        eight_bit=envelope.eight_bit,
+        smtputf8=envelope.smtputf8,
+        notify=recipient.notify,
+        orcpt=recipient.orcpt,
+        ret=envelope.ret,
+        envid=envelope.envid,
+        session_id=arrival.session_id,
+        dsn_allowed=arrival.tells_sender,
+    )

@@ -1,0 +1,158 @@
+"""Whose turn is it? Every waiting message by the time of its next attempt, and the queues that they stand in.
+
+Promises: each message it holds has a time; a message is handed to delivery when its time has come and at no other
+moment; and while the server stops, nothing is handed out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from angarium.policy.config import QueueConfig
+from angarium.policy.route import QueueName
+from angarium.queue.message import Message
+from angarium.queue.timers import Timers
+
+_RECHECK = 60.0  # seconds: the wall clock may be set while a timer of the loop runs
+
+Configure = Callable[[QueueName], QueueConfig]
+
+
+class ScheduledQueue:
+    """The messages for one destination, tenant and campaign share one of these."""
+
+    __slots__ = ("config", "name", "waiting")
+
+    def __init__(self, name: QueueName, config: QueueConfig) -> None:
+        self.name = name
+        self.config = config
+        self.waiting = 0
+
+    @property
+    def routing_domain(self) -> str | None:
+        """Where its mail goes instead of to its domain: the name says so, or else the configuration."""
+        return self.name.routing_domain or self.config.routing_domain
+
+
+class Scheduler:
+    """Holds every message that is not finished, and hands it to delivery when its time has come."""
+
+    def __init__(
+        self,
+        configure: Configure,
+        dispatch: Callable[[Message], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._configure = configure
+        self._dispatch = dispatch
+        self._clock = clock
+        self._timers: Timers[Message] = Timers()
+        self._timer: asyncio.TimerHandle | None = None
+        self._messages: dict[str, Message] = {}
+        self._queues: dict[str, ScheduledQueue] = {}
+        self._stopped = True
+
+    def start(self) -> None:
+        """Begin to hand out messages: everything that was waiting at the last stop is here."""
+        self._stopped = False
+        self._wake()
+
+    def make_queue(self, name: str, config: QueueConfig | None = None) -> ScheduledQueue:
+        """The queue of that name, made now if need be; `config` where a handler has answered for it."""
+        queue = self._queues.get(name)
+        if queue is None:
+            parsed = QueueName.parse(name)
+            queue = self._queues[name] = ScheduledQueue(parsed, config or self._configure(parsed))
+        return queue
+
+    def has_queue(self, name: str) -> bool:
+        """Whether the queue of that name has been made."""
+        return name in self._queues
+
+    def reconfigure(self) -> None:
+        """Take the options of every queue from the configuration that is now in force."""
+        for queue in self._queues.values():
+            queue.config = self._configure(queue.name)
+
+    def add(self, message: Message) -> None:
+        """Hold a message until it is due; at once to delivery if it is."""
+        self._messages[message.ident] = message
+        if message.due <= self._clock() and not self._stopped:
+            self._dispatch(message)
+            return
+        message.forget()
+        message.is_waiting = True
+        message.queue.waiting += 1
+        self._timers.add(message.due, message)
+        self._set_timer()
+
+    def retry_now(self, message: Message) -> bool:
+        """Make a waiting message due at once; False where it does not wait."""
+        if not message.is_waiting:
+            return False
+        message.due = self._clock()
+        self._hand_out(message)
+        return True
+
+    def finish(self, message: Message) -> None:
+        """Forget a message that is over."""
+        self._stop_waiting(message)
+        del self._messages[message.ident]
+
+    def find(self, ident: str) -> Message | None:
+        """A message by its id, waiting or with delivery."""
+        return self._messages.get(ident)
+
+    def moved(self, ident: str, place: int) -> None:
+        """The spool has put a message elsewhere."""
+        message = self._messages.get(ident)
+        if message is not None:
+            message.place = place
+
+    def stop(self) -> None:
+        """Hand out nothing more: what waits stays in the spool."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _hand_out(self, message: Message) -> None:
+        self._stop_waiting(message)
+        self._dispatch(message)
+
+    def _stop_waiting(self, message: Message) -> None:
+        if message.is_waiting:
+            message.is_waiting = False
+            message.queue.waiting -= 1
+
+    def _set_timer(self) -> None:
+        due = self._timers.next_due
+        if due is None or self._stopped:
+            return
+        delay = min(max(due - self._clock(), 0.0), _RECHECK)
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + delay:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        now = self._clock()
+        for message in self._timers.pop_due(now):
+            if message.is_waiting and message.due <= now:
+                self._hand_out(message)
+        self._set_timer()
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._messages.values())
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @property
+    def queues(self) -> dict[str, ScheduledQueue]:
+        """Every queue that has been made, by name."""
+        return self._queues

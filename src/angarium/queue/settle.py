@@ -1,0 +1,200 @@
+"""The door out: what an attempt's outcome does to a message. Records it, and finishes, reschedules or returns it.
+
+Promises: every outcome has its record; a message that fails or expires is finished only when its record, and the
+notice to its sender where one is due, are on stable storage; nothing is rescheduled beyond its age.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from angarium.log.records import Record
+from angarium.log.writer import LogError, Writer
+from angarium.mail.envelope import Envelope, Recipient
+from angarium.mail.status import Reply, reply
+from angarium.policy.retry import next_attempt
+from angarium.policy.route import QueueName
+from angarium.queue.intake import Arrival, Intake, NoCustody
+from angarium.queue.message import Message, State, encode
+from angarium.queue.notice import Failure, failure_notice
+from angarium.queue.records import delivery_record, notice_reception
+from angarium.queue.scheduled import Scheduler
+from angarium.spool.errors import SpoolError
+from angarium.spool.store import Store
+
+log = logging.getLogger(__name__)
+
+TROUBLE_PAUSE = 60.0
+"""Seconds until a message that could not be finished, since the log or the spool failed, is looked at again."""
+
+
+class Host(Protocol):
+    """The host that an attempt reached."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
+class Kind(Protocol):
+    """`delivered`, `transient` or `permanent`."""
+
+    @property
+    def value(self) -> str: ...
+
+
+class Outcome(Protocol):
+    """What settling needs of what delivery found out."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def reply(self) -> Reply: ...
+    @property
+    def peer(self) -> Host | None: ...
+    @property
+    def site(self) -> str: ...
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def was_attempted(self) -> bool: ...
+    @property
+    def retry_after(self) -> float | None: ...
+
+
+class Settlement:
+    """Settles attempts. `entropy` gives numbers in [0, 1)."""
+
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        scheduler: Scheduler,
+        intake: Intake,
+        *,
+        hostname: Callable[[], str],
+        new_ident: Callable[[], str],
+        clock: Callable[[], float],
+        entropy: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._scheduler = scheduler
+        self._intake = intake
+        self._hostname = hostname
+        self._new_ident = new_ident
+        self._clock = clock
+        self._entropy = entropy
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def settle(self, message: Message, outcome: Outcome) -> None:
+        """Take note of what became of an attempt."""
+        kind = outcome.kind.value
+        if kind == "delivered":
+            self._write(delivery_record("Delivery", message, outcome, self._clock()))
+            self._finish(message)
+        elif kind == "permanent":
+            self._fail(message, outcome, "Bounce")
+        else:
+            self._defer(message, outcome)
+
+    def _write(self, record: Record) -> None:
+        try:
+            self._writer.write(record)
+        except LogError as error:
+            log.error("a record is lost to the log: %s", error)
+
+    def _finish(self, message: Message) -> None:
+        self._store.finish(message.place, message.ident)
+        self._scheduler.finish(message)
+
+    def _defer(self, message: Message, outcome: Outcome) -> None:
+        """Try again later, unless it would be too old by then."""
+        now = self._clock()
+        if outcome.was_attempted:
+            message.attempts += 1
+            self._write(delivery_record("TransientFailure", message, outcome, now))
+        due = self._next_due(message, outcome, now)
+        if due is None:
+            self._fail(message, outcome, "Expiration")
+            return
+        message.due = due
+        self._store.note(message.place, message.ident, encode(State(message.attempts, due)))
+        self._scheduler.add(message)
+
+    def _next_due(self, message: Message, outcome: Outcome, now: float) -> float | None:
+        config, expires = message.queue.config, message.expires
+        due = next_attempt(max(message.attempts, 1), now, expires, config, self._entropy())
+        if outcome.was_attempted or outcome.retry_after is None:
+            return due
+        return outcome.retry_after if outcome.retry_after <= expires else None
+
+    # What cannot be delivered
+
+    def _fail(self, message: Message, outcome: Outcome, record_type: str) -> None:
+        self._start(self._return(message, outcome, expired=record_type == "Expiration"))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _return(self, message: Message, outcome: Outcome, *, expired: bool) -> None:
+        """Record a failure, tell the sender where that is due, and only then finish the message."""
+        now = self._clock()
+        record_type = "Expiration" if expired else "Bounce"
+        answer = _expiry(message, outcome.reply, now) if expired else outcome.reply
+        try:
+            self._writer.write(delivery_record(record_type, message, outcome, now, answer))
+            if message.stored.dsn_allowed and message.sender is not None:
+                await self._intake.take([self._notice(message, outcome, expired=expired)])
+            await self._writer.sync()
+        except (NoCustody, LogError, SpoolError) as trouble:
+            log.error("message %s has failed and cannot be finished now: %s", message.ident, trouble)
+            message.due = now + TROUBLE_PAUSE
+            self._scheduler.add(message)
+            return
+        self._finish(message)
+
+    def _notice(self, message: Message, outcome: Outcome, *, expired: bool) -> Arrival:
+        sender = message.sender
+        assert sender is not None
+        ident, hostname = self._new_ident(), self._hostname()
+        failure = Failure(
+            sender=sender,
+            recipient=message.recipient.address,
+            reply=outcome.reply,
+            remote_mta=outcome.peer.name if outcome.peer is not None else None,
+            arrival=message.created,
+            expired=expired,
+            envid=message.envelope.envid,
+            orcpt=message.recipient.orcpt,
+        )
+        original = b"".join(message.content)
+        content = failure_notice(failure, original, hostname=hostname, ident=ident, now=self._clock())
+        arrival = Arrival(
+            ident=ident,
+            envelope=Envelope(None, (Recipient(sender),), not content.isascii(), not sender.is_ascii),
+            prefix=b"",
+            content=[content],
+            meta={},
+            queue=str(QueueName(sender.domain)),
+            is_queued=True,
+        )
+        arrival.records = [notice_reception(arrival, message, self._clock())]
+        return arrival
+
+    async def close(self) -> None:
+        """Wait for what is being finished."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _expiry(message: Message, last: Reply, now: float) -> Reply:
+    """The reference's 551 5.4.7, with the last thing the next hop said."""
+    age = int(now - message.created)
+    said = " ".join(str(last).split())
+    return reply(551, f"5.4.7 expired after {age} s and {message.attempts} attempts; the last answer was {said}")

@@ -1,0 +1,246 @@
+"""From the end of data to the reply: what becomes of a message, and custody of it before it is answered 250.
+
+The whole transaction has one fate. Order: hop limit, the operator's handlers, decisions about what they changed,
+examination for reports, fates, and the queue's door in, which answers only when all is on stable storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from angarium.mail.address import Address
+from angarium.mail.envelope import Envelope, Recipient
+from angarium.mail.header import split_content
+from angarium.mail.status import Reply, reply
+from angarium.mail.trace import Hop, count_received, received_field
+from angarium.policy.config import QueueConfig
+from angarium.policy.decision import Decision, TransactionKind
+from angarium.policy.fate import Fate, fate
+from angarium.policy.fate import Report as Found
+from angarium.policy.route import QueueName
+from angarium.policy.views import Message, Meta
+from angarium.queue.intake import NULL_QUEUE, Arrival, NoCustody, queue_name
+from angarium.reception.record import reception_records
+from angarium.reception.transaction import Accepted, Transaction, ask
+from angarium.reports.detect import examine
+from angarium.reports.values import Report
+
+if TYPE_CHECKING:
+    from angarium.reception.session import Session
+
+TOO_MANY_HOPS = reply(554, "5.4.6 too many hops: this mail is in a loop")
+ONE_RECIPIENT = reply(451, "4.3.0 Local policy failed; try again later")
+"""`smtp_server_message_received` gave a message more recipients: `smtp_server_data` is the place for that."""
+OWN_RIGHTS = frozenset({"relay_hosts", "relay_from", "relay_from_authz"})
+"""Rights of the sender: those who have one are told of failures; strangers, whose sender may be forged, are not."""
+TOO_LONG = reply(451, "4.4.5 data_processing_timeout exceeded")
+NO_CUSTODY = reply(452, "4.3.1 the message cannot be stored now; try again later")
+
+
+async def take_content(session: Session, transaction: Transaction, content: bytes) -> Reply:
+    """Judge the content of a transaction and take custody of it; returns the reply for all of it."""
+    try:
+        async with asyncio.timeout(session.options.data_processing_timeout):
+            return await _Taking(session, transaction, content).take()
+    except TimeoutError:
+        return TOO_LONG
+    except NoCustody:
+        return NO_CUSTODY
+    except Refusal as refusal:
+        return refusal.reply
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer
+    """The whole transaction is refused."""
+
+    def __init__(self, answer: Reply) -> None:
+        super().__init__(str(answer))
+        self.reply = answer
+
+
+@dataclass(slots=True)
+class Draft:
+    """One message for one recipient, with what was decided about it."""
+
+    arrival: Arrival
+    decision: Decision
+    report: Report | None = None
+    fate: Fate | None = None
+
+
+class _Taking:
+    """One transaction at its end of data."""
+
+    def __init__(self, session: Session, transaction: Transaction, content: bytes) -> None:
+        self.session = session
+        self.transaction = transaction
+        self.sender = transaction.sender
+        self.accepted = transaction.accepted
+        self.content: list[bytes | memoryview] = [content]
+        self.meta = session.handlers.connection.meta
+        self.queue: str | None = None
+        self._reports: dict[int, Report] = {}
+
+    async def take(self) -> Reply:
+        self._count_hops()
+        if self.session.handlers.handles("smtp_server_data"):
+            await self._show_data()
+        drafts = [self._draft(accepted) for accepted in self.accepted]
+        if self.session.handlers.handles("smtp_server_message_received"):
+            for draft in drafts:
+                await self._show_message(draft)
+        for draft in drafts:
+            self._judge(draft)
+        await self._name_queues(drafts)
+        for draft in drafts:
+            draft.arrival.records = reception_records(self.session, draft)
+        arrivals = [draft.arrival for draft in drafts]
+        await self.session.door.intake.take(arrivals)
+        return reply(250, "2.0.0 OK ids=" + " ".join(arrival.ident for arrival in arrivals))
+
+    def _count_hops(self) -> None:
+        section, _ = split_content(bytes(self.content[0]))
+        if count_received(section) > self.session.options.max_hops:
+            raise Refusal(TOO_MANY_HOPS)
+
+    # What handlers may change
+
+    async def _show_data(self) -> None:
+        """Let `smtp_server_data` see the transaction; what it changes of the envelope is decided again."""
+        recipients = [accepted.recipient.address for accepted in self.accepted]
+        message = Message(self.sender, recipients, bytes(self.content[0]), self.meta)
+        await self._notify("smtp_server_data", message)
+        if message.changes:
+            self.content = list(message.parts)
+            self.accepted = await self._decide_again("smtp_server_data", message, self.accepted)
+            self.sender = message.sender
+            self.queue = message.queue
+
+    async def _show_message(self, draft: Draft) -> None:
+        """Let `smtp_server_message_received` see one message, its Received field on top."""
+        arrival = draft.arrival
+        was = Accepted(arrival.envelope.recipients[0], draft.decision)
+        content = b"".join([arrival.prefix, *arrival.content])
+        message = Message(self.sender, [was.recipient.address], content, Meta(self.meta.items()))
+        await self._notify("smtp_server_message_received", message)
+        arrival.meta = dict(message.meta)
+        arrival.queue = message.queue or arrival.queue
+        if message.changes:
+            accepted = await self._decide_again("smtp_server_message_received", message, [was])
+            if len(accepted) != 1:
+                raise Refusal(ONE_RECIPIENT)
+            draft.decision = accepted[0].decision
+            arrival.envelope = self._envelope(message.sender, accepted[0].recipient)
+            arrival.prefix, arrival.content = b"", list(message.parts)
+
+    async def _notify(self, event: str, message: Message) -> None:
+        refusal = await self.session.handlers.notify(event, message)
+        if refusal is not None:
+            raise Refusal(refusal)
+
+    async def _decide_again(self, event: str, message: Message, before: list[Accepted]) -> list[Accepted]:
+        """Decide about the envelope as the handler left it (contract 2.6); a refusal refuses everything."""
+        known = {str(accepted.recipient.address): accepted for accepted in before}
+        kind: TransactionKind | None = None
+        result: list[Accepted] = []
+        for address in message.recipients:
+            accepted = known.get(str(address))
+            if accepted is None or message.sender != self.sender:
+                accepted = await self._ask_again(event, message.sender, address, accepted, kind)
+            kind = kind or accepted.decision.kind
+            result.append(accepted)
+        return result
+
+    async def _ask_again(
+        self, event: str, sender: Address | None, address: Address, was: Accepted | None, kind: TransactionKind | None
+    ) -> Accepted:
+        written_by = self.session.handlers.place(event) if was is None else None
+        decision = await ask(self.session, sender, address, kind, written_by)
+        if isinstance(decision, Reply):
+            raise Refusal(decision)
+        if not decision.verdict.accepts:
+            raise Refusal(decision.reply)
+        return Accepted(Recipient(decision.recipient) if was is None else was.recipient, decision)
+
+    # One message for each recipient
+
+    def _draft(self, accepted: Accepted) -> Draft:
+        ident = self.session.door.new_ident()
+        arrival = Arrival(
+            ident=ident,
+            envelope=self._envelope(self.sender, accepted.recipient),
+            prefix=self._received(ident, accepted.recipient.address),
+            content=self.content,
+            meta=dict(self.meta),
+            queue=self.queue,
+            session_id=self.session.ident,
+        )
+        return Draft(arrival, accepted.decision)
+
+    def _envelope(self, sender: Address | None, recipient: Recipient) -> Envelope:
+        said = self.transaction.parameters
+        return Envelope(sender, (recipient,), said.eight_bit, said.smtputf8, said.ret, said.envid)
+
+    def _received(self, ident: str, recipient: Address) -> bytes:
+        session = self.session
+        if not session.options.trace_headers.received_header:
+            return b""
+        hop = Hop(
+            helo=session.helo,
+            peer_address=str(session.whereabouts.peer.ip),
+            hostname=session.options.hostname,
+            local_address=str(session.whereabouts.local.ip),
+            protocol=session.protocol(smtputf8=self.transaction.parameters.smtputf8),
+        )
+        return received_field(hop, ident, str(recipient), session.door.clock())
+
+    # What becomes of it
+
+    def _judge(self, draft: Draft) -> None:
+        """Examine the message where the decision asks for it, and give it its fate."""
+        if draft.decision.examinations:
+            draft.report = self._examined(draft.arrival)
+        draft.fate = fate(draft.decision, _found(draft.report))
+        if draft.fate.reply is not None:
+            self.transaction.fate = draft.fate
+            raise Refusal(draft.fate.reply)
+        draft.arrival.is_queued = draft.fate.queue
+        draft.arrival.tells_sender = draft.decision.right in OWN_RIGHTS
+
+    def _examined(self, arrival: Arrival) -> Report:
+        """What the content is; messages that share it are examined once."""
+        key = id(arrival.content)
+        if key not in self._reports:
+            whole = b"".join(arrival.content)
+            self._reports[key] = examine(whole, null_sender=arrival.envelope.sender is None)
+        return self._reports[key]
+
+    async def _name_queues(self, drafts: list[Draft]) -> None:
+        """Name each message's queue, and ask the operator's code about queues that are new."""
+        for draft in drafts:
+            arrival = draft.arrival
+            name = queue_name(arrival)
+            arrival.queue = str(name)
+            if arrival.queue == NULL_QUEUE:
+                arrival.is_queued = False
+            elif arrival.is_queued:
+                arrival.queue_config = await self._ask_queue_config(name)
+
+    async def _ask_queue_config(self, name: QueueName) -> QueueConfig | None:
+        handlers = self.session.handlers
+        if not handlers.handles("get_queue_config") or self.session.door.intake.has_queue(str(name)):
+            return None
+        answer = await handlers.ask(
+            "get_queue_config", name.domain, name.tenant, name.campaign, name.routing_domain
+        )
+        if isinstance(answer, Reply):
+            raise Refusal(answer)
+        return answer if isinstance(answer, QueueConfig) else None
+
+
+def _found(report: Report | None) -> Found | None:
+    if report is None or report.kind == "none":
+        return None
+    return Found(report.kind, report.by_shape, report.problem)

@@ -1,0 +1,109 @@
+"""The operator's handlers as one session calls them: each failure costs one command, each answer is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from angarium.mail.status import Reply
+import msgspec.structs
+
+from angarium.policy.config import Source
+from angarium.policy.context import Context, recipient_question, sender_question
+from angarium.policy.decision import HandlerAnswer, HandlerPlace, ListenerDomain
+from angarium.policy.hooks import HandlerCall, HandlerFailed, Rejected
+from angarium.policy.views import ConnectionMeta, Meta
+
+if TYPE_CHECKING:
+    from angarium.reception.session import Session
+
+MAX_REMEMBERED = 64
+"""Calls that one session remembers for its records; older ones are dropped."""
+
+
+class Handlers:
+    """What one session asks of the operator's code, and what it tells it of itself."""
+
+    def __init__(self, session: Session) -> None:
+        where, options = session.whereabouts, session.options
+        self._door = session.door
+        self.calls: list[HandlerCall] = []
+        """What handlers answered since the last record, for the record."""
+        self.connection = ConnectionMeta(
+            session_id=session.ident,
+            peer=where.peer,
+            local=where.local,
+            listener=where.listener.label,
+            hostname=options.hostname,
+            meta=Meta(
+                {
+                    "reception_protocol": "ESMTP",
+                    "received_from": str(where.peer),
+                    "received_via": str(where.local),
+                    "hostname": options.hostname,
+                    **options.meta,
+                }
+            ),
+        )
+
+    def learn(self, **facts: Any) -> None:
+        """Keep what the session has learnt: `ehlo_domain`, `tls`, `authn_id`, `authz_id`."""
+        self.connection = replace(self.connection, **facts)
+        self.connection.meta.update({key: value for key, value in facts.items() if isinstance(value, str)})
+
+    def handles(self, event: str) -> bool:
+        """Whether the operator wrote a handler for the event."""
+        return self._door.hooks.handles(event)
+
+    async def notify(self, event: str, *args: object) -> Reply | None:
+        """Tell the operator's handler, if there is one; returns its refusal, or None."""
+        if not self._door.hooks.handles(event):
+            return None
+        answer = await self.ask(event, *args)
+        return answer if isinstance(answer, Reply) else None
+
+    async def ask(self, event: str, *args: object) -> Any:
+        """The handler's answer, or the Reply that its refusal or failure costs."""
+        try:
+            answer, call = await self._door.hooks.call(event, *args, self.connection)
+        except Rejected as rejected:
+            if rejected.call is not None:
+                self._remember(rejected.call)
+            return rejected.reply
+        except HandlerFailed as failed:
+            self._remember(failed.call)
+            return failed.reply
+        self._remember(call)
+        return answer
+
+    async def answer_for(self, context: Context) -> Context | Reply:
+        """Ask `get_listener_domain` what the decision needs: at most once a domain (contract, section 7)."""
+        answers: dict[str, HandlerAnswer | None] = {}
+        for domain in (sender_question(context), recipient_question(context)):
+            if domain is None or domain in answers:
+                continue
+            answer = await self.ask("get_listener_domain", domain, str(self.connection.local))
+            if isinstance(answer, Reply):
+                return answer
+            answers[domain] = self._answer(answer)
+        return _with_answers(context, answers)
+
+    def _answer(self, answer: ListenerDomain | None) -> HandlerAnswer | None:
+        return None if answer is None else HandlerAnswer(answer, self.place("get_listener_domain"))
+
+    def place(self, event: str) -> HandlerPlace:
+        """Where the handler that was called last stands."""
+        call = self.calls[-1]
+        return HandlerPlace(event, Source(call.file, call.line))
+
+    def _remember(self, call: HandlerCall) -> None:
+        self.calls = [*self.calls[1 - MAX_REMEMBERED :], call]
+
+
+def _with_answers(context: Context, answers: dict[str, HandlerAnswer | None]) -> Context:
+    sender, recipient = sender_question(context), recipient_question(context)
+    return msgspec.structs.replace(
+        context,
+        sender_answer=answers.get(sender) if sender is not None else None,
+        recipient_answer=answers.get(recipient) if recipient is not None else None,
+    )

@@ -1,0 +1,100 @@
+"""One listener: accepts connections within its limits, and keeps the sessions that it began.
+
+An error while accepting, or in a session, never ends the listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from ipaddress import ip_address
+
+from angarium.mail.status import reply
+from angarium.net.accept import Acceptor
+from angarium.net.connection import Connection, ConnectionTrouble, accepted
+from angarium.policy.config import Listener
+from angarium.policy.networks import canonical_address
+from angarium.policy.views import Endpoint
+from angarium.reception.door import Door, Whereabouts
+from angarium.reception.session import Session
+
+log = logging.getLogger(__name__)
+
+FAREWELL_LIMIT = 2.0
+"""Seconds that a connection over the limit gets to read its 421."""
+
+
+class Listening:
+    """A listener at work on its socket."""
+
+    def __init__(self, listener: Listener, sock: socket.socket, door: Door) -> None:
+        self._listener = listener
+        self._door = door
+        self._sessions: dict[Session, asyncio.Task[None]] = {}
+        self._starting: set[asyncio.Task[None]] = set()
+        self._acceptor = Acceptor(sock, self._on_socket)
+
+    def _on_socket(self, sock: socket.socket) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(sock))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _serve(self, sock: socket.socket) -> None:
+        try:
+            connection = await accepted(sock)
+        except ConnectionTrouble as trouble:
+            log.warning("%s: %s", self._listener.label, trouble)
+            return
+        listener = self._door.listener(self._listener)
+        if len(self._sessions) >= listener.max_connections:
+            await _turn_away(connection, listener.options.hostname)
+            return
+        session = Session(self._door, _whereabouts(listener, connection), connection)
+        task = asyncio.current_task()
+        assert task is not None
+        self._sessions[session] = task
+        try:
+            await session.run()
+        finally:
+            del self._sessions[session]
+
+    def stop_accepting(self) -> None:
+        """Take no more connections."""
+        self._acceptor.close()
+
+    async def stop(self, limit: float) -> None:
+        """Let sessions finish the transaction they are in, at most `limit` seconds, then end them."""
+        for session in self._sessions:
+            session.ask_to_stop()
+        tasks = [*self._sessions.values(), *self._starting]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=limit)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions are open."""
+        return len(self._sessions)
+
+
+def _whereabouts(listener: Listener, connection: Connection) -> Whereabouts:
+    return Whereabouts(listener, _endpoint(connection.peer), _endpoint(connection.local))
+
+
+def _endpoint(name: tuple[str, int]) -> Endpoint:
+    return Endpoint(canonical_address(ip_address(name[0])), name[1])
+
+
+async def _turn_away(connection: Connection, hostname: str) -> None:
+    """Answer a connection over `max_connections` (reference S2)."""
+    refusal = reply(421, f"4.3.2 {hostname} too many concurrent sessions. Try later")
+    connection.write(f"{refusal}\r\n".encode())
+    try:
+        await connection.drain(FAREWELL_LIMIT)
+    except ConnectionTrouble:
+        connection.abort()
+    connection.close()
