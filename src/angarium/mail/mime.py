@@ -11,6 +11,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from html import unescape
+from itertools import islice
 from typing import Final
 
 MAX_EXAMINED: Final = (
@@ -23,7 +24,7 @@ MAX_DEPTH: Final = 12  # levels of multiparts within each other
 MAX_PARTS: Final = 200
 MAX_TEXT: Final = 1 << 16  # octets of one part that are decoded
 
-_FIELD = re.compile(rb"^([!-9;-~]{1,200})[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
+_FIELD = re.compile(r"^([!-9;-~]{1,200})[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
 _FOLD = re.compile(r"[ \t]*\n[ \t]+")
 _TYPE = re.compile(r"\s*([\w.+-]+)\s*/\s*([\w.+-]+)")
 # parameter := attribute "=" value (RFC 2045 section 5.1), also where the semicolon is missing.
@@ -119,16 +120,12 @@ def split(octets: bytes) -> tuple[bytes, bytes]:
 def read_fields(section: bytes) -> Fields:
     """The fields of a header section by lower-case name, each with its values in order."""
     fields: Fields = {}
-    for count, match in enumerate(_FIELD.finditer(section)):
-        if count >= MAX_FIELDS:
-            break
-        fields.setdefault(match[1].decode("ascii").lower(), []).append(_unfold(match[2]))
+    text = section.decode("utf-8", "surrogateescape")
+    for match in islice(_FIELD.finditer(text), MAX_FIELDS):
+        name, value = match.groups()
+        value = _FOLD.sub(" ", value) if "\n" in value else value
+        fields.setdefault(name.lower(), []).append(value.strip())
     return fields
-
-
-def _unfold(value: bytes) -> str:
-    text = value.decode("utf-8", "surrogateescape")
-    return (_FOLD.sub(" ", text) if "\n" in text else text).strip()
 
 
 def content_type(value: str) -> tuple[str, dict[str, str]]:

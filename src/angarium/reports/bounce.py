@@ -23,6 +23,7 @@ from angarium.reports.reply import one_line, read_reply
 from angarium.reports.values import Action, Bounce, Recipient, Reply
 
 MAX_WORDS: Final = 12_000  # characters of a bounce's own words
+MAX_NAMED: Final = 200  # addresses of one X-Failed-Recipients field
 MAX_FALLBACK: Final = 5  # recipients taken from the returned message where the text names none
 
 ENOUGH_WHO: Final = 2
@@ -50,6 +51,7 @@ _SENDERS = Clues(clues.SENDERS)
 _SUBJECTS = Clues(clues.SUBJECTS)
 _PHRASES = Clues(clues.PHRASES)
 _AGAINST = Clues(clues.AGAINST)
+_AGAINST_WORDS = Clues(clues.AGAINST_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +80,26 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     who = is_from_mail_system(top, null_sender=null_sender)
     subject = decode_words(top.get("subject", [""])[0])
     titles = _SUBJECTS.search(subject)
-    if who < ENOUGH_WHO and not _may_be_unsaid(subject, titles):
-        return None
-    if "disposition-notification" in parts[0].parameters.get("report-type", "") or _AGAINST.search(subject):
+    if (who < ENOUGH_WHO and not _may_be_unsaid(subject, titles)) or _AGAINST.search(subject):
         return None
     words, returned = own_words(parts)
-    said = _PHRASES.search(" ".join(words.split()))
-    what = max((clue.weight for clue in said), default=0) + max((clue.weight for clue in titles), default=0)
-    if what < ENOUGH_WHAT:
+    flat = " ".join(words.split())
+    said = _PHRASES.search(flat)
+    what = _heaviest(said) + _heaviest(titles)
+    if what < ENOUGH_WHAT or _AGAINST_WORDS.search(flat):
+        return None
+    found = find_recipients(words, _own_addresses(top))
+    whom = _weigh_whom(parts, words, returned) + 2 * bool(found) + 2 * ("x-failed-recipients" in top)
+    if whom < ENOUGH_WHOM or who + what + whom < (ENOUGH if who >= ENOUGH_WHO else ENOUGH_UNSAID):
         return None
     is_delayed = any(clue.word == "delayed" for clue in (*said, *titles))
-    recipients = recipients_in(words, top, returned, "delayed" if is_delayed else "failed")
-    whom = _weigh_whom(parts, top, words, returned)
-    enough = ENOUGH if who >= ENOUGH_WHO else ENOUGH_UNSAID
-    if whom < ENOUGH_WHOM or who + what + whom < enough or not recipients:
-        return None
+    recipients = recipients_in(words, top, returned, found, "delayed" if is_delayed else "failed")
     word = max((*said, *titles), key=lambda clue: clue.weight).word
-    return Reading(word, Bounce(recipients=recipients), returned)
+    return Reading(word, Bounce(recipients=recipients), returned) if recipients else None
+
+
+def _heaviest(found: Sequence[clues.Clue]) -> int:
+    return max((clue.weight for clue in found), default=0)
 
 
 def _may_be_unsaid(subject: str, titles: Sequence[clues.Clue]) -> bool:
@@ -102,13 +107,10 @@ def _may_be_unsaid(subject: str, titles: Sequence[clues.Clue]) -> bool:
     return any(clue.weight > 2 for clue in titles) and not _ANSWER.match(subject)
 
 
-def _weigh_whom(parts: Sequence[Part], top: Fields, words: str, returned: Fields) -> int:
-    """What the message shows of the mail that it speaks of: the mail itself, a recipient, a reply."""
+def _weigh_whom(parts: Sequence[Part], words: str, returned: Fields) -> int:
+    """What the message shows of the mail that it speaks of, besides its recipient: the mail itself, a reply."""
     weight = 2 if returned or any(part.media_type in RETURNED_TYPES for part in parts[1:]) else 0
-    weight += 2 if find_recipients(words, _own_addresses(top)) else 0
-    weight += 2 if "x-failed-recipients" in top else 0
-    weight += 1 if read_reply(words) else 0
-    return weight
+    return weight + (read_reply(words) is not None)
 
 
 def own_words(parts: Sequence[Part]) -> tuple[str, Fields]:
@@ -132,27 +134,35 @@ def _readable(parts: Sequence[Part]) -> str:
     return ""
 
 
+def told_recipients(words: str, top: Fields, returned: Fields) -> tuple[Recipient, ...]:
+    """The recipients that the words of a report name, whatever its fields say."""
+    return recipients_in(words, top, returned, find_recipients(words, _own_addresses(top)), "failed")
+
+
 def recipients_in(
-    words: str, top: Fields, returned: Fields, action: Action = "failed"
+    words: str, top: Fields, returned: Fields, found: list[Found], action: Action
 ) -> tuple[Recipient, ...]:
-    """The recipients that a bounce's words, its X-Failed-Recipients field or the returned message name."""
+    """The recipients by the best account of them: fields in the words, X-Failed-Recipients, the words themselves,
+    the returned message.
+    """
     if _FIELD_IN_TEXT.search(words):
         start = _FIRST_FIELD.search(words)
         stated = read_dsn([words[start.start() :]]) if start else None
         if stated is not None:
             return stated.recipients
-    found = _found(words, top, returned)
-    whole = words if len(found) == 1 else ""
-    return tuple(_recipient(one, whole, action) for one in found)
+    chosen = _named(top, found) or found
+    if not chosen:
+        chosen = [Found(address, 0, "") for address in recipients_of(returned)[:MAX_FALLBACK]]
+    whole = words if len(chosen) == 1 else ""
+    return tuple(_recipient(one, whole, action) for one in chosen)
 
 
-def _found(words: str, top: Fields, returned: Fields) -> list[Found]:
-    found = find_recipients(words, _own_addresses(top))
-    named = [clean_address(name) for value in top.get("x-failed-recipients", ()) for name in value.split(",")]
-    if named:
-        known = {one.address.lower(): one for one in found}
-        return [known.get(name.lower(), Found(name, 0, "")) for name in dict.fromkeys(named) if name]
-    return found or [Found(address, 0, "") for address in recipients_of(returned)[:MAX_FALLBACK]]
+def _named(top: Fields, found: Sequence[Found]) -> list[Found]:
+    """The addresses of X-Failed-Recipients, each with what the words say of it."""
+    values = top.get("x-failed-recipients", ())
+    names = [clean_address(name) for value in values for name in value.split(",", MAX_NAMED)[:MAX_NAMED]]
+    known = {one.address.lower(): one for one in found}
+    return [known.get(name.lower(), Found(name, 0, "")) for name in dict.fromkeys(names) if "@" in name]
 
 
 def _own_addresses(top: Fields) -> frozenset[str]:

@@ -108,6 +108,13 @@ AGAINST: Final = (
     Clue("virus", 4, r"\bvirus\b.{0,30}\b(found|detected|alert|warning|in (your|mail|message))|\b(found|detected|contains?)\b.{0,20}\bvirus|\binfected\b", "virus notices answer no mail of ours"),
 )  # fmt: skip
 
+# The same in the words. No report of failure asks for a favour or speaks of itself as "I am away".
+AGAINST_WORDS: Final = (
+    Clue("challenge", 8, r"\b(click|follow|visit|open|use)\b.{0,30}\b(link|button|url|address|page)\b.{0,60}\b(confirm|verify|release|approve|authori[sz]e|prove|deliver)|\b(simply |just |please )?reply (back )?to this (message|mail|e-?mail)( and| to| so)|\bprove (that )?you('re| are) (a )?human|\b(confirm|verify) (that )?(you|your (address|identity|e-?mail))|\b(approved|allowed|known) senders?\b|\bone[- ]time (verification|confirmation)", "challenge and response"),
+    Clue("vacation", 8, r"\bI( am|'m|’m)( currently)? (out|away|on|travel|no longer)|\bI will (be|not be|return|have)\b|\bich bin\b.{0,60}\b(zurück|abwesend|erreichbar|urlaub)|\bje suis (absent|en congé)|\bestoy (fuera|de vacaciones)", "RFC 3834"),
+    Clue("phish", 8, r"\b(verify|validate|upgrade|confirm|restore|reactivate|re-?validate) (your )?(account|mailbox|e-?mail|password|webmail)|\b(release|retrieve|recover|view) (your |the |all )?(pending|held|undelivered|incoming|quarantined|delayed|messages|mails?)\b|\byour (mailbox|account|storage|quota) (is|has|will)\b.{0,40}\b(full|exceed|expire|deactivat|suspend|clos)", "spam dressed as a notice"),
+)  # fmt: skip
+
 # The line that announces the returned message, or stands above it. `$` is the end of the line.
 RETURNED: Final = (
     Clue("below", 2, r"below (this line )?is (a )?(the )?(copy|original|returned)", "qmail, OpenSMTPD"),

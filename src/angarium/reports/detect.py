@@ -13,7 +13,7 @@ import msgspec
 
 from angarium.mail.mime import Part, normalize, text_of, walk
 from angarium.reports import arf
-from angarium.reports.bounce import own_words, read_bounce, recipients_in
+from angarium.reports.bounce import own_words, read_bounce, told_recipients
 from angarium.reports.dsn import choose_status, read_dsn
 from angarium.reports.original import RETURNED_TYPES, find_returned, read_original
 from angarium.reports.reply import status_weight
@@ -95,7 +95,7 @@ def _status(parts: Sequence[Part]) -> Report | None:
         return None
     words, returned = own_words(parts)
     if any(status_weight(r.status) < 3 or r.reply is None for r in bounce.recipients):
-        bounce = _completed(bounce, recipients_in(words, parts[0].fields, returned))
+        bounce = _completed(bounce, told_recipients(words, parts[0].fields, returned))
     return Report(kind="oob", why="delivery-status", bounce=bounce, original=read_original(returned))
 
 

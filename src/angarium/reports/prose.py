@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from angarium.reports import clues
@@ -19,6 +19,8 @@ from angarium.reports.fields import clean_address
 MAX_LINES: Final = 400
 MAX_LINE: Final = 1000
 MAX_FOUND: Final = 200
+MAX_IN_LINE: Final = 20  # addresses of one line
+NEAR: Final = 120  # characters around an address that tell whose it is
 
 # Local parts in the scripts that addresses are written in; in Chinese and Japanese prose no blank stands before them.
 _ATEXT = r"[A-Za-z0-9\u00c0-\u024f\u0370-\u04ff!#$%&*+/=?^_`{}~.'-]"
@@ -140,9 +142,12 @@ def find_recipients(words: str, own: frozenset[str]) -> list[Found]:
 
 def _grade(line: str) -> Iterable[tuple[int, str]]:
     """The addresses of a line with the grade of their evidence: 1 certain, 2 good, 3 a sentence, 4 anything."""
-    for match in _ADDRESS.finditer(line):
+    for match in islice(_ADDRESS.finditer(line), MAX_IN_LINE):
         address = clean_address(match[0])
-        before, after = line[: match.start()], line[match.end() :]
+        before, after = (
+            line[max(0, match.start() - NEAR) : match.start()],
+            line[match.end() : match.end() + NEAR],
+        )
         if _RCPT.search(before[-12:] + match[0]):
             yield 1, address
         elif (
