@@ -166,7 +166,7 @@ class _Reading:
         return Source(start.file, start.line + delta)
 
     def _said_by_two(self, key: str, option: str, first: Source, second: Source) -> None:
-        text = f'{option} of "{key}" stands in two sections of one listener, here and at {first}: say it once'
+        text = f'{option} of "{key}" stands in two sections of one listener, also at {first}: say it once'
         if (problem := Problem(second, text)) not in self.problems:
             self.problems.append(problem)
 
