@@ -1,0 +1,1 @@
+"""`make bench`: what a message costs here, beside peers and beside the floor. See README.md here."""

@@ -1,0 +1,116 @@
+"""The result, as a table for people and as JSON for programs. Ratios hold within one run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.rounds import Case, Outcome
+
+OURS = "angarium"
+
+
+def show(console: Console, head: dict[str, str], outcomes: list[Outcome]) -> None:
+    """Print the table, what was measured where, and what does not stand in numbers."""
+    for name, value in head.items():
+        console.print(f"[bold]{name}[/bold]: {value}", highlight=False, soft_wrap=True)
+    console.print(_table(outcomes))
+    console.print(
+        "µs of CPU a message: all processes, and its parts. CPU ratio: the peer's by ours; rate ratio: ours by "
+        "the peer's. Medians of the rounds; MB is the server's memory at the end of a round.",
+        highlight=False,
+    )
+    for note in _notes(outcomes):
+        console.print(note, style="yellow", highlight=False)
+
+
+def _table(outcomes: list[Outcome]) -> Table:
+    table = Table("case", "server", title="Angarium's benchmark")
+    for column in (
+        "messages/s",
+        "µs/message",
+        "client",
+        "server",
+        "next hop",
+        "MB",
+        "CPU ratio",
+        "rate ratio",
+    ):
+        table.add_column(column, justify="right")
+    case: Case | None = None
+    for outcome in outcomes:
+        if case not in {None, outcome.case}:
+            table.add_section()
+        table.add_row(str(outcome.case) if case != outcome.case else "", *_cells(outcome, outcomes))
+        case = outcome.case
+    return table
+
+
+def _cells(outcome: Outcome, outcomes: list[Outcome]) -> list[str]:
+    values = _values(outcome)
+    cpu, rate = _ratios(outcome, outcomes)
+    return [
+        outcome.peer,
+        f"{values['rate']:,.0f}",
+        f"{values['cpu']:,.0f}",
+        *(f"{values[part]:,.0f}" for part in ("client", "server", "sink")),
+        f"{values['memory']:,.0f}",
+        f"{cpu:.1f}" if cpu else "",
+        f"{rate:.1f}" if rate else "",
+    ]
+
+
+def _values(outcome: Outcome) -> dict[str, float]:
+    """Medians; CPU in microseconds a message, memory in megabytes."""
+    return {
+        "rate": outcome.median(lambda one: one.rate),
+        "cpu": outcome.median(lambda one: one.cpu) * 1e6,
+        "client": outcome.median(lambda one: one.client / one.messages) * 1e6,
+        "server": outcome.median(lambda one: one.server / one.messages) * 1e6,
+        "sink": outcome.median(lambda one: one.sink / one.messages) * 1e6,
+        "memory": outcome.median(lambda one: one.memory) / 1e6,
+    }
+
+
+def _ratios(outcome: Outcome, outcomes: list[Outcome]) -> tuple[float, float]:
+    """(times our CPU, our rate as a multiple of its); noughts where there is nothing to compare."""
+    ours = next((one for one in outcomes if one.peer == OURS and one.case == outcome.case), None)
+    if ours is None or outcome.peer == OURS:
+        return 0.0, 0.0
+    mine, theirs = _values(ours), _values(outcome)
+    return theirs["cpu"] / mine["cpu"], mine["rate"] / theirs["rate"]
+
+
+def _notes(outcomes: list[Outcome]) -> list[str]:
+    notes = []
+    for outcome in outcomes:
+        stolen = max(one.stolen for one in outcome.rounds)
+        foreign = max(one.foreign for one in outcome.rounds)
+        where = f"{outcome.case}, {outcome.peer}"
+        if stolen > 0.01:
+            notes.append(f"{where}: up to {stolen:.1%} of the time was stolen by other machines")
+        if foreign > 0.15:
+            notes.append(
+                f"{where}: up to {foreign:.0%} of the machine was used by others and by the kernel's threads"
+            )
+    return notes
+
+
+def as_json(head: dict[str, str], outcomes: list[Outcome]) -> dict[str, Any]:
+    """Everything, single rounds included."""
+    return {"head": head, "results": [_as_json(outcome, outcomes) for outcome in outcomes]}
+
+
+def _as_json(outcome: Outcome, outcomes: list[Outcome]) -> dict[str, Any]:
+    cpu, rate = _ratios(outcome, outcomes)
+    return {
+        "mode": outcome.case.mode,
+        "size": outcome.case.size,
+        "peer": outcome.peer,
+        **{name: round(value, 2) for name, value in _values(outcome).items()},
+        "cpu_ratio": round(cpu, 2) or None,
+        "rate_ratio": round(rate, 2) or None,
+        "rounds": [vars(one) for one in outcome.rounds],
+    }
