@@ -230,20 +230,20 @@ class Hooks:
     def __init__(
         self, handlers: Mapping[str, Handler] | None = None, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
-        self._handlers = dict(handlers or {})
+        self.handlers = dict(handlers or {})
         self._timeout = timeout
         self._threads = asyncio.Semaphore(MAX_THREADS)
 
     def handles(self, event: str) -> bool:
         """Whether there is a handler: where there is none, `call` must not be called."""
-        return event in self._handlers
+        return event in self.handlers
 
     async def call(self, event: str, *args: Any) -> tuple[Any, HandlerCall]:
         """Call the event's handler; returns its answer, and the account of the call.
 
         Raises Rejected where it rejects, HandlerFailed where it raises, answers nonsense or takes too long.
         """
-        handler = self._handlers[event]
+        handler = self.handlers[event]
         started = time.perf_counter()
         try:
             answer = await self._answer(handler, args)

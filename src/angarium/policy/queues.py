@@ -9,6 +9,7 @@ many as there are entries.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -28,8 +29,13 @@ Level = dict[str, tuple[Any, Source]]
 
 
 def _routing_domain(value: object) -> str:
+    return _normal_route(values.text(value))
+
+
+@lru_cache(maxsize=4096)
+def _normal_route(text: str) -> str:
     try:
-        return str(parse_next_hop(values.text(value), is_trusted=True))
+        return str(parse_next_hop(text, is_trusted=True))
     except RouteError as error:
         raise BadValueError(str(error)) from None
 
@@ -71,24 +77,38 @@ FILE_SCHEMA = Schema(
 )
 
 
-class Node(msgspec.Struct):
-    """One entry: its options, and the entries below it (tenants of a domain, campaigns of a tenant)."""
+class Tenant(msgspec.Struct):
+    """The options of a tenant or campaign, and the campaigns below it."""
 
-    source: Source
     options: Level
-    below: dict[str, Node] = {}
+    below: dict[str, Tenant] = {}
+
+
+Tenants = dict[str, Tenant]
+
+Shape = tuple[int, tuple[tuple[str, Any, int], ...]]
+"""What equal entries of a file share: its number; options, values, lines counted from the entry's."""
+
+Row = tuple[int, ...]
+"""An entry: shape number and line in one number, one for each file that says something; the last wins."""
+
+_LINE_BITS = 32
 
 
 class QueueTable:
-    """All queues files of one configuration; nothing changes after loading."""
+    """All queues files of one configuration, packed for 100,000 domains; nothing changes after loading."""
 
-    __slots__ = ("_answers", "default", "domains", "tenants")
+    __slots__ = ("_answers", "default", "domains", "files", "shapes", "tenants", "tenants_of")
 
     def __init__(self) -> None:
+        self.files: list[str] = []
+        self.shapes: list[Shape] = []
         self.default: Level = {}
-        self.domains: dict[str, Node] = {}
+        self.domains: dict[str, Row] = {}
         """By domain in normal form; a wildcard with its `*.`."""
-        self.tenants: dict[str, Node] = {}
+        self.tenants: Tenants = {}
+        self.tenants_of: dict[str, Tenants] = {}
+        """By the same keys as `domains`, where a domain has tenants of its own."""
         self._answers: dict[tuple[str, str | None, str | None], QueueConfig] = {}
 
     def lookup(
@@ -108,40 +128,48 @@ class QueueTable:
         sources = {name: source for name, source in config.sources.items() if name != "routing_domain"}
         return msgspec.structs.replace(config, routing_domain=routing_domain, sources=sources)
 
-    def entry_of(self, domain: str) -> tuple[str, Node] | None:
-        """The key and entry that answer for a domain: its own, else the longest wildcard above it."""
-        node = self.domains.get(domain)
-        if node is not None:
-            return domain, node
+    def key_of(self, domain: str) -> str:
+        """The key that answers for a domain: its own, else the longest wildcard above it, else `default`."""
+        if domain in self.domains:
+            return domain
         rest = "" if domain.startswith("[") else domain
         while rest:
             rest = rest.partition(".")[2]
-            if rest and (node := self.domains.get(f"*.{rest}")) is not None:
-                return f"*.{rest}", node
-        return None
+            if f"*.{rest}" in self.domains:
+                return f"*.{rest}"
+        return DEFAULT
 
     def _remembered(self, domain: str, tenant: str | None, campaign: str | None) -> QueueConfig:
         """The merged options; only names that stand in the files make answers of their own."""
-        key, node = self.entry_of(domain) or (DEFAULT, None)
-        of_tenant = node.below.get(tenant) if node and tenant else None
-        if of_tenant is None or campaign not in of_tenant.below:
+        key = self.key_of(domain)
+        below = self.tenants_of.get(key, {}).get(tenant or "")
+        if below is None or campaign not in below.below:
             campaign = None
-        if of_tenant is None and tenant not in self.tenants:
+        if below is None and tenant not in self.tenants:
             tenant = None
         answer = self._answers.get((key, tenant, campaign))
         if answer is None:
-            answer = self._answers[key, tenant, campaign] = self._merged(node, tenant, campaign)
+            answer = self._answers[key, tenant, campaign] = self._merged(key, tenant, campaign)
         return answer
 
-    def _merged(self, node: Node | None, tenant: str | None, campaign: str | None) -> QueueConfig:
-        below = node.below.get(tenant) if node and tenant else None
-        lowest = below.below.get(campaign) if below and campaign else None
-        merged = dict(self.default)
-        for level in (node, self.tenants.get(tenant) if tenant else None, below, lowest):
+    def _merged(self, key: str, tenant: str | None, campaign: str | None) -> QueueConfig:
+        merged = self.default | self._level(self.domains.get(key, ()))
+        below = self.tenants_of.get(key, {}).get(tenant or "")
+        lowest = below.below.get(campaign or "") if below else None
+        for level in (self.tenants.get(tenant or ""), below, lowest):
             if level is not None:
-                merged.update(level.options)
+                merged |= level.options
         given = {name: value for name, (value, _) in merged.items()}
         return QueueConfig(**given, sources={name: source for name, (_, source) in merged.items()})
+
+    def _level(self, row: Row) -> Level:
+        level: Level = {}
+        for one in row:
+            file, options = self.shapes[one >> _LINE_BITS]
+            line = one & (1 << _LINE_BITS) - 1
+            for name, value, delta in options:
+                level[name] = (value, Source(self.files[file], line + delta))
+        return level
 
 
 def load_queues(documents: Iterable[Document]) -> tuple[QueueTable, list[Problem]]:
@@ -159,6 +187,8 @@ class _FileReading:
     def __init__(self, table: QueueTable, reader: Reader) -> None:
         self._table = table
         self._reader = reader
+        table.files.append(reader.document.file)
+        self._shapes: dict[Shape, int] = {}
         self._seen: dict[str, str] = {}
         """Domain in normal form → the key of this file that it was written as."""
 
@@ -170,7 +200,7 @@ class _FileReading:
         for name in self._reader.table(data, "tenant"):
             table = self._reader.table(data["tenant"], "tenant", name)
             level = self._level(table, TENANT_SCHEMA, "tenant", name)
-            self._lay(self._table.tenants, name, level, "tenant", name)
+            _lay(self._table.tenants, name, level)
 
     def _domain(self, queues: Mapping[str, Any], key: str) -> None:
         path = ("queue", key)
@@ -182,23 +212,35 @@ class _FileReading:
                 self._reader.problem(text, *path, name)
             return
         domain = self._normal(key)
-        if domain is not None:
-            node = self._lay(self._table.domains, domain, self._level(table, QUEUE_SCHEMA, *path), *path)
-            self._tenants(node, table, *path)
+        if domain is None:
+            return
+        row = self._row(self._level(table, QUEUE_SCHEMA, *path), self._reader.document.source(*path).line)
+        self._table.domains[domain] = (*self._table.domains.get(domain, ()), row)
+        if tenants := _below(table):
+            self._tenants(tenants, self._table.tenants_of.setdefault(domain, {}), table, *path)
 
-    def _tenants(self, node: Node, table: Mapping[str, Any], *path: Key) -> None:
+    def _row(self, level: Level, line: int) -> int:
+        options = tuple((name, value, source.line - line) for name, (value, source) in level.items())
+        shape = (len(self._table.files) - 1, options)
+        number = self._shapes.get(shape)
+        if number is None:
+            number = self._shapes[shape] = len(self._table.shapes)
+            self._table.shapes.append(shape)
+        return number << _LINE_BITS | line
+
+    def _tenants(self, names: list[str], tenants: Tenants, table: Mapping[str, Any], *path: Key) -> None:
         """The tenants of a domain, and the campaigns of each."""
-        for tenant in _below(table):
+        for tenant in names:
             if "." not in str(path[1]):
                 text = (
                     f"{tenant} is taken as a tenant: quote a domain with dots, [queue.'{path[1]}.{tenant}']"
                 )
                 self._reader.problem(text, *path, tenant, is_error=False)
-            self._below(node, table[tenant], *path, tenant)
+            self._below(tenants, table[tenant], *path, tenant)
 
-    def _below(self, node: Node, table: Mapping[str, Any], *path: Key) -> None:
-        name = str(path[-1])
-        below = self._lay(node.below, name, self._level(table, QUEUE_SCHEMA, *path), *path)
+    def _below(self, tenants: Tenants, table: Mapping[str, Any], *path: Key) -> None:
+        level = self._level(table, QUEUE_SCHEMA, *path)
+        below = _lay(tenants, str(path[-1]), level).below
         for campaign in _below(table):
             if len(path) > 3:
                 self._reader.problem(f"nothing stands below a campaign: take out {campaign}", *path, campaign)
@@ -211,15 +253,6 @@ class _FileReading:
             table = {name: value for name, value in table.items() if name not in below} if below else table
         given, sources = self._reader.options(table, schema, *path)
         return {name: (value, sources[name]) for name, value in given.items()}
-
-    def _lay(self, nodes: dict[str, Node], name: str, level: Level, *path: Key) -> Node:
-        """Lay options over those that earlier files gave the same entry."""
-        node = nodes.get(name)
-        if node is None:
-            node = nodes[name] = Node(self._reader.document.source(*path), level)
-        else:
-            node.options.update(level)
-        return node
 
     def _normal(self, key: str) -> str | None:
         """The normal form of a domain or wildcard; None after a problem."""
@@ -240,6 +273,13 @@ class _FileReading:
             line = self._reader.document.source("queue", first).line
             self._reader.problem(f"{key!r} is the domain of line {line} too: make them one", "queue", key)
         return domain
+
+
+def _lay(tenants: Tenants, name: str, level: Level) -> Tenant:
+    """Lay options over those that earlier files gave the same name."""
+    tenant = tenants.setdefault(name, Tenant({}))
+    tenant.options |= level
+    return tenant
 
 
 def _below(table: Mapping[str, Any]) -> list[str]:
