@@ -213,7 +213,7 @@ NEEDS_SMTPUTF8 = reply(554, "5.6.7 The next hop does not take internationalised 
 TOO_BIG = reply(552, "5.3.4 The message is bigger than the next hop takes")
 CANNOT_READ = reply(451, "4.3.0 The spool cannot be read now")
 EXPIRED = reply(451, "4.4.7 The message expired before a connection was free")
-STOPPING = reply(451, "4.3.2 The server is stopping")
+SURPRISE = reply(451, "4.3.0 An error of our own; the log has it")
 
 _FAULT_TEXT = {
     Cause.LOST: "4.4.2 Connection lost",

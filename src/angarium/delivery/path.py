@@ -108,9 +108,9 @@ class Path(Generic[Item, Connection]):
         self.waiting -= 1
         return item
 
-    def take_all(self) -> list[Item]:
-        """Take out everything that waits, in the order in which it would have gone."""
-        return [self._take() for _ in range(self.waiting)]
+    def take(self, most: int) -> list[Item]:
+        """Take out so many items at most, in the order in which they would have gone."""
+        return [self._take() for _ in range(min(most, self.waiting))]
 
     def opened(self) -> None:
         """A connection that was being opened is established, and free: ask `next_for`."""

@@ -134,7 +134,8 @@ async def _plan(
 ) -> Plan | NoRoute:
     names = [exchange.name for exchange in exchanges]
     found = await asyncio.gather(*(_addresses(name, resolver) for name in names))
-    addresses = {name: answer for name, answer in zip(names, found, strict=True) if not _failed(answer)}
+    pairs = zip(names, found, strict=True)
+    addresses = {name: answer for name, answer in pairs if not isinstance(answer, DnsError)}
     if not addresses:
         return _no_route(*(answer for answer in found if isinstance(answer, DnsError)))
     if any(_is_prohibited(address, rules.prohibited) for each in addresses.values() for address in each):
@@ -157,10 +158,6 @@ async def _addresses(name: str, resolver: Resolver) -> tuple[str, ...] | DnsErro
         return await resolver.addresses(name)
     except DnsError as error:
         return error
-
-
-def _failed(answer: tuple[str, ...] | DnsError) -> bool:
-    return isinstance(answer, DnsError)
 
 
 def _no_route(*errors: DnsError) -> NoRoute:

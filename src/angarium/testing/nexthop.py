@@ -24,7 +24,7 @@ class Do(Enum):
     CLOSE = "close"
     """Close the connection without a word."""
     HANG = "hang"
-    """Say nothing more, and read nothing more."""
+    """Say nothing more, and listen to nothing more."""
 
 
 Step = str | Do
@@ -54,13 +54,14 @@ class Taken:
 
 
 class NextHop:
-    """`async with NextHop({"mail": "421 4.3.2 Bye"}, {}) as hop`; connect to 127.0.0.1:`hop.port`.
+    """`async with NextHop({"mail": "421 4.3.2 Bye"}, {}) as hop`; connect to `hop.host`:`hop.port`.
 
     `port` 0 is any that is free.
     """
 
-    def __init__(self, *scripts: Script, port: int = 0) -> None:
+    def __init__(self, *scripts: Script, host: str = "127.0.0.1", port: int = 0) -> None:
         self.scripts = scripts
+        self.host = host
         self.port = port
         self.taken: list[Taken] = []
         self.commands: list[list[str]] = []
@@ -79,11 +80,11 @@ class NextHop:
     @property
     def route(self) -> str:
         """The routing domain that leads here."""
-        return f"[127.0.0.1]:{self.port}"
+        return f"[{self.host}]:{self.port}"
 
     async def __aenter__(self) -> NextHop:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Session(self), "127.0.0.1", self.port)
+        self._server = await loop.create_server(lambda: _Session(self), self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -118,7 +119,7 @@ class _Session(asyncio.Protocol):
         self._out: list[bytes] = []
         self._in_content = False
         self._is_deaf = False
-        self._sender = ""
+        self._sender: str | None = None
         self._recipients: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -160,9 +161,9 @@ class _Session(asyncio.Protocol):
         text = line.decode("utf-8", "replace")
         self._hop.commands[self._number].append(text)
         stage = text[:4].lower()
-        code = self._answer(stage) if stage in STAGES else self._say("502 5.5.1 Unknown")
+        code = self._say("503 5.5.1 Not now") if self._is_early(stage) else self._answer(stage)
         if stage in ("mail", "rset") and code == "250":
-            self._sender, self._recipients = _path(text), []
+            self._sender, self._recipients = (_path(text) if stage == "mail" else None), []
         elif stage == "rcpt" and code == "250":
             self._recipients.append(_path(text))
         elif stage == "data":
@@ -171,6 +172,14 @@ class _Session(asyncio.Protocol):
             self._close()
         return True
 
+    def _is_early(self, stage: str) -> bool:
+        """RCPT without MAIL, or DATA without anybody to get it; unless the script has a step for it."""
+        if stage not in STAGES:
+            return True
+        if self._steps[stage]:
+            return False
+        return (stage == "rcpt" and self._sender is None) or (stage == "data" and not self._recipients)
+
     def _content(self) -> bool:
         content, found, rest = (b"\r\n" + self._input).partition(b"\r\n.\r\n")
         if not found:
@@ -178,7 +187,8 @@ class _Session(asyncio.Protocol):
         self._input = rest
         self._in_content = False
         plain = (content + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
-        taken = Taken(self._sender, self._recipients, plain, self._number)
+        taken = Taken(self._sender or "", self._recipients, plain, self._number)
+        self._sender, self._recipients = None, []
         if self._answer("content").startswith("2"):
             self._hop.taken.append(taken)
         return True
@@ -191,7 +201,6 @@ class _Session(asyncio.Protocol):
             self._close()
         elif step is Do.HANG:
             self._is_deaf = True
-            self.transport.pause_reading()
         else:
             return self._say(_REPLIES.get(stage, "250 2.0.0 OK") if isinstance(step, Do) else step)
         return ""

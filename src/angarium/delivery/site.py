@@ -1,0 +1,342 @@
+"""What is done for one site: opening connections, judging how they end, leaving it alone while it fails.
+
+A Site acts on what its Path decides. Promises: hosts that failed lately are tried last; a site none of whose
+hosts can be used is left alone for a while, everything that waits for it is told why, and so is what comes
+meanwhile, without being tried; afterwards one connection finds out whether it is back. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from angarium.delivery.link import Setup, Trouble
+from angarium.delivery.outcome import EXPIRED, Blame, Kind, Outcome, Peer, Stage
+from angarium.delivery.path import Limits, Path, Then
+from angarium.delivery.resolve import Plan
+from angarium.delivery.session import Session
+from angarium.policy.config import QueueConfig
+from angarium.queue.message import Message
+
+FIRST_BACK_OFF = 30.0
+"""Seconds that a site is left alone after a failure; doubled with each that follows."""
+MAX_BACK_OFF = 20 * 60.0
+HOST_BACK_OFF = 60.0
+"""Seconds for which other hosts of a site are tried before one that failed."""
+FULL_TIME = 60.0
+"""Seconds for which no connection is added to a site that refused one beside others."""
+MAX_STRIKES = 3
+"""Connections that break one after the other, with no message answered between, before a site fails."""
+_SHARE_OF_RETRY = 0.9
+"""Of a queue's retry interval: what is tried again then finds the site open."""
+_OF_THE_MESSAGE = (Blame.NOBODY, Blame.RECIPIENT, Blame.MESSAGE)
+_TOLD_AT_ONCE = 100
+"""Messages of a failed site that are told in one turn of the loop."""
+
+Settle = Callable[[Message, Outcome], None]
+
+
+class Services:
+    """What all sites share: how connections are made, and how many there may be."""
+
+    def __init__(
+        self, setup: Setup, settle: Settle, on_unused: Callable[[Site], None], *, max_connections: int
+    ) -> None:
+        self.setup = setup
+        self.settle = settle
+        self.on_unused = on_unused
+        """Told when nothing is left to do for a site."""
+        self.max_connections = max_connections
+        self.connections = 0
+        self.quiet_hosts: dict[tuple[str, int], float] = {}
+        """(address, port) of hosts that failed → Unix seconds until when others are tried before them."""
+        self._wanting: dict[str, Site] = {}
+
+    def may_connect(self, site: Site) -> bool:
+        """Count one more connection; where there are too many, remember the site until one has ended."""
+        if self.connections >= self.max_connections:
+            self._wanting.setdefault(site.name, site)
+            return False
+        self.connections += 1
+        return True
+
+    def disconnected(self) -> None:
+        """One connection less: the site that has wanted one for longest may open it."""
+        self.connections -= 1
+        if self._wanting:
+            site = self._wanting.pop(next(iter(self._wanting)))
+            asyncio.get_running_loop().call_soon(site.act)
+
+
+class SiteState(msgspec.Struct, frozen=True):
+    """A site as an operator sees it."""
+
+    site: str
+    hosts: tuple[str, ...]
+    waiting: int
+    connections: int
+    idle: int
+    opening: int
+    bound_by: str
+    """Why no further connection is opened; "" where nothing forbids it."""
+    quiet_until: float | None
+    """Until when it is left alone, Unix seconds."""
+    last_trouble: str
+    sessions: tuple[tuple[str, str], ...]
+    """Session id and what it does."""
+
+
+class Site:
+    """One site and everything that is on its way there."""
+
+    def __init__(self, plan: Plan, services: Services) -> None:
+        self.plan = plan
+        self.name = plan.site
+        self.path: Path[Message, Session] = Path(Limits())
+        self.sessions: dict[Session, asyncio.Task[None]] = {}
+        self.is_quiet = False
+        """Left alone, until `quiet_until` (Unix seconds)."""
+        self.quiet_until = 0.0
+        self._services = services
+        self._setup = services.setup
+        self._loop = asyncio.get_running_loop()
+        self._trouble: Trouble | None = None
+        self._config: QueueConfig | None = None
+        self._failures = 0
+        self._strikes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._full_timer: asyncio.TimerHandle | None = None
+
+    # --- what comes in ---
+
+    def add(self, message: Message) -> None:
+        """Take a message on its way, or tell at once that the site is left alone."""
+        config = message.queue.config
+        if config is not self._config:
+            self._config = config
+            self.path.limits = Limits(config.connection_limit, config.max_deliveries_per_connection)
+        if self.is_quiet:
+            self._defer(message)
+            return
+        self.path.add(message.queue.name, message)
+        self.act()
+
+    def _defer(self, message: Message) -> None:
+        """The message is not tried, since the site is left alone."""
+        assert self._trouble is not None
+        outcome = Outcome(
+            kind=Kind.TRANSIENT,
+            reply=self._trouble.reply,
+            stage=self._trouble.stage,
+            blame=Blame.SITE,
+            site=self.name,
+            is_local=self._trouble.is_local,
+            was_attempted=False,
+            retry_after=self.quiet_until,
+        )
+        self._services.settle(message, outcome)
+
+    def act(self) -> None:
+        """Do what the path says, until there is nothing to do."""
+        if self.is_quiet:
+            return
+        while (step := self.path.next_step()) is not Then.WAIT:
+            if not isinstance(step, Then):
+                self._assign(*step)
+            elif self._services.may_connect(self):
+                self._open()
+            else:
+                self.path.not_opened()
+                return
+
+    def _assign(self, session: Session, message: Message) -> None:
+        if not self._expires(message):
+            session.begin(message)
+            return
+        following = self.next_for(session)
+        if not isinstance(following, Then):
+            session.begin(following)
+        elif following is Then.CLOSE:
+            session.leave()
+
+    def _expires(self, message: Message) -> bool:
+        """Whether a message waited here beyond its time; then it has its outcome."""
+        now = self._setup.clock()
+        if now < message.expires:
+            return False
+        outcome = Outcome(
+            kind=Kind.TRANSIENT,
+            reply=EXPIRED,
+            stage=Stage.ROUTE,
+            site=self.name,
+            is_local=True,
+            was_attempted=False,
+            retry_after=now,
+        )
+        self._services.settle(message, outcome)
+        return True
+
+    def _open(self) -> None:
+        session = Session(self._setup.make_id(), self.name, self._targets(), self._setup, self)
+        self.sessions[session] = asyncio.create_task(session.run())
+
+    def _targets(self) -> list[Peer]:
+        """Every address of every host, those that failed lately last."""
+        quiet, now = self._services.quiet_hosts, self._setup.clock()
+        peers = [Peer(host.name, ip, host.port) for host in self.plan.hosts for ip in host.addresses]
+        return sorted(peers, key=lambda peer: quiet.get((peer.address, peer.port), 0.0) > now)
+
+    # --- what sessions tell (session.Owner) ---
+
+    def opened(self, session: Session) -> None:
+        """One more connection is established: the site answers."""
+        self.path.opened()
+        self._services.quiet_hosts.pop((session.peer.address, session.peer.port), None)
+        self._loop.call_soon(self.act)
+
+    def next_for(self, session: Session) -> Message | Then:
+        """What a free connection does next."""
+        while True:
+            step = self.path.next_for(session, session.deliveries)
+            if isinstance(step, Then):
+                return step
+            if not self._expires(step[1]):
+                return step[1]
+
+    def settle(self, message: Message, outcome: Outcome) -> None:
+        """A message has its outcome; an answer about the message itself shows that the site works."""
+        if not outcome.is_local and outcome.blame in _OF_THE_MESSAGE:
+            self._strikes = self._failures = 0
+            if self.is_quiet:
+                self._loop.call_soon(self._come_back)
+        self._services.settle(message, outcome)
+
+    def give_back(self, message: Message) -> None:
+        """A message was taken but not tried."""
+        self.path.put_back(message.queue.name, message)
+
+    def host_failed(self, peer: Peer) -> None:
+        """Others are tried before this host for a while."""
+        self._services.quiet_hosts[peer.address, peer.port] = self._setup.clock() + HOST_BACK_OFF
+
+    def ended(self, session: Session, trouble: Trouble | None) -> None:
+        """A session is over."""
+        del self.sessions[session]
+        if session.is_established:
+            self.path.closed(session)
+        else:
+            self.path.not_opened()
+        if trouble is not None:
+            self._judge(trouble, was_established=session.is_established)
+        self._services.disconnected()
+        self.act()
+        self._forget_if_unused()
+
+    def _judge(self, trouble: Trouble, *, was_established: bool) -> None:
+        """What a session's trouble means for the site."""
+        if was_established:
+            self._strikes += 1
+            if self._strikes >= MAX_STRIKES:
+                self._fail(trouble)
+        elif self.path.established:
+            self._be_full()
+        else:
+            self._fail(trouble)
+
+    def _be_full(self) -> None:
+        """A connection was refused beside others that work: these must do for a while."""
+        self.path.is_full = True
+        if self._full_timer is None:
+            self._full_timer = self._loop.call_later(FULL_TIME, self._end_full)
+
+    def _end_full(self) -> None:
+        self._full_timer = None
+        self.path.is_full = False
+        self.act()
+
+    # --- failing ---
+
+    def _fail(self, trouble: Trouble) -> None:
+        """Leave the site alone for a while, and tell everything that waits for it."""
+        self._trouble = trouble
+        self._strikes = 0
+        delay = self._back_off(self._failures)
+        self._failures += 1
+        self.is_quiet = True
+        self.quiet_until = self._setup.clock() + delay
+        self._set_timer(delay, self._come_back)
+        self._tell_waiting()
+
+    def _back_off(self, failures: int) -> float:
+        """Seconds; less than the messages' own retry interval, so that none waits longer for the site."""
+        limits = [FIRST_BACK_OFF * 2.0 ** min(failures, 20), MAX_BACK_OFF]
+        if self._config is not None:
+            limits.append(self._config.retry_interval * _SHARE_OF_RETRY)
+            if self._config.max_retry_interval is not None:
+                limits.append(self._config.max_retry_interval * _SHARE_OF_RETRY)
+        return min(limits)
+
+    def _tell_waiting(self) -> None:
+        """Every message that waited has the trouble's outcome; a part in each turn of the loop."""
+        trouble = self._trouble
+        assert trouble is not None
+        outcome = Outcome(
+            kind=trouble.ruling.kind,
+            reply=trouble.reply,
+            stage=trouble.stage,
+            blame=Blame.SITE,
+            site=self.name,
+            is_local=trouble.is_local,
+        )
+        for message in self.path.take(_TOLD_AT_ONCE):
+            self._services.settle(message, outcome)
+        if self.path.waiting:
+            self._loop.call_soon(self._tell_waiting)
+
+    def _come_back(self) -> None:
+        """The site may be tried again. How often it failed is remembered for a while."""
+        self.is_quiet = False
+        self._set_timer(MAX_BACK_OFF, self._forget_failures)
+        self.act()
+
+    def _forget_failures(self) -> None:
+        self._timer = None
+        self._failures = 0
+        self._forget_if_unused()
+
+    def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(delay, callback)
+
+    def _forget_if_unused(self) -> None:
+        if self.path.is_unused and self._timer is None:
+            self._services.on_unused(self)
+
+    # --- the end, and what an operator sees ---
+
+    def stop(self) -> None:
+        """Begin nothing more: connections end when they are free."""
+        self.path.is_closing = True
+        for timer in (self._timer, self._full_timer):
+            if timer is not None:
+                timer.cancel()
+        for session in self.path.idle:
+            session.leave()
+
+    def state(self) -> SiteState:
+        """The site as it is now."""
+        return SiteState(
+            site=self.name,
+            hosts=tuple(f"{host.name}:{host.port}" for host in self.plan.hosts),
+            waiting=self.path.waiting,
+            connections=self.path.established,
+            idle=len(tuple(self.path.idle)),
+            opening=self.path.opening,
+            bound_by=self.path.bound_by,
+            quiet_until=self.quiet_until if self.is_quiet else None,
+            last_trouble=str(self._trouble or ""),
+            sessions=tuple((session.ident, session.doing) for session in self.sessions),
+        )
