@@ -9,7 +9,6 @@ import msgspec
 from angarium.log.writer import Writer
 from angarium.mail.status import Reply, reply
 from angarium.policy.config import Configuration, Listener
-from angarium.policy.hooks import Hooks
 from angarium.policy.views import Endpoint
 from angarium.queue.intake import Intake
 
@@ -43,8 +42,7 @@ class Door:
     def take(self, configuration: Configuration) -> None:
         """Put a configuration in force."""
         self.configuration = configuration
-        handlers = configuration.hooks.handlers if configuration.hooks else None
-        self.hooks = Hooks(handlers, configuration.handler_timeout)
+        self.hooks = configuration.hooks
 
     def listener(self, known: Listener) -> Listener:
         """The listener as the configuration in force has it; as it was, where it has gone from the files."""

@@ -1,0 +1,52 @@
+"""`angarium check`: every problem of a configuration, before it is in force."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from angarium.cli.configuration import Config, ConfigArgument, find
+from angarium.policy.config import ConfigError, Problem
+from angarium.policy.load import load
+
+
+def check(
+    argument: ConfigArgument = None,
+    config: Config = None,
+    *,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 for warnings too.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print problems as JSON.")] = False,
+) -> None:
+    """Load a configuration and print every problem as `file:line: what, and what to do`. Touches nothing.
+
+    Example: angarium check /etc/angarium/angarium.toml
+    """
+    path = find(config, argument)
+    problems = sorted(_problems(path))
+    if json_:
+        print(json.dumps([_row(problem) for problem in problems], indent=2))
+    else:
+        for problem in problems:
+            print(problem)
+    errors = sum(problem.is_error for problem in problems)
+    if not json_:
+        print(f"{path}: {_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}", file=sys.stderr)
+    raise typer.Exit(1 if errors or (strict and problems) else 0)
+
+
+def _problems(path: object) -> list[Problem]:
+    try:
+        return list(load(str(path)).problems)
+    except ConfigError as error:
+        return error.problems
+
+
+def _row(problem: Problem) -> dict[str, object]:
+    return {"file": problem.source.file, "line": problem.source.line, "error": problem.is_error, "text": problem.text}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
