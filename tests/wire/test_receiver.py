@@ -573,14 +573,30 @@ def test_table() -> None:
     assert {"MAIL", "BDAT", "STARTTLS"} <= set(lines[0].split())
 
 
-LINES = st.sampled_from(
-    [
-        b"EHLO c\r\n", b"HELO c\r\n", b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<c@d>\r\n", b"DATA\r\n",
-        b"RSET\r\n", b"NOOP\r\n",        b"AUTH PLAIN\r\n", b"AUTH PLAIN eA==\r\n", b"*\r\n", b".\r\n", b"..\r\n", b".x\r\n", b"\r\n",
-        b"\n.\n", b"\r.\r", b"\r",        b"\n", b"\0", b".", b"x" * 1000, b"x" * 13_000, b"BDAT 5\r\n", b"BDAT 0 LAST\r\n", b"BDAT 30\r\n",
-        b"XCLIENT ADDR=192.0.2.1\r\n", b"QUIT\r\n", b"\xff\r\n", b"VRFY x\r\n",
-    ]
-)  # fmt: skip
+FRAGMENTS = b"""EHLO c
+HELO c
+MAIL FROM:<a@b>
+RCPT TO:<c@d>
+DATA
+RSET
+NOOP
+QUIT
+VRFY x
+AUTH PLAIN
+AUTH PLAIN eA==
+BDAT 5
+BDAT 30
+BDAT 0 LAST
+XCLIENT ADDR=192.0.2.1
+*
+.
+..
+.x
+
+\xff
+""".replace(b"\n", b"\r\n").splitlines(keepends=True)
+FRAGMENTS += [b"\n.\n", b"\r.\r", b"\r", b"\n", b"\0", b".", b"x" * 1000, b"x" * 13_000]
+LINES = st.sampled_from(FRAGMENTS)
 STREAMS = st.lists(LINES | st.binary(max_size=20), max_size=30).map(b"".join)
 
 
