@@ -18,14 +18,16 @@ MAX_LOCAL_PART = 64  # octets: RFC 5321 section 4.5.3.1.1
 MAX_DOMAIN = 255  # octets: RFC 5321 section 4.5.3.1.2
 MAX_PATH = 256  # octets, brackets included: RFC 5321 section 4.5.3.1.3
 
-# RFC 5322 section 3.2.3, with UTF8-non-ascii of RFC 6531 section 3.3.
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
+# UTF8-non-ascii of RFC 6531 section 3.3, without what reads as something else: control characters, line and
+# paragraph separators, overrides of direction, lone surrogates.
+_BEYOND = r"\u00a0-\u2027\u202f-\ud7ff\ue000-\U0010ffff"
+_ATEXT = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\-{_BEYOND}]"  # RFC 5322 section 3.2.3
 _DOT_STRING = rf"{_ATEXT}+(?:\.{_ATEXT}+)*"
 # RFC 5321: Quoted-string = DQUOTE *(qtextSMTP / quoted-pairSMTP) DQUOTE
-_QUOTED_STRING = r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"'
+_QUOTED_STRING = rf'"(?:[ !#-\[\]-~{_BEYOND}]|\\[ -~])*"'
 _LOCAL_PART = rf"(?:{_DOT_STRING}|{_QUOTED_STRING})"
 # sub-domain of RFC 5321, with U-labels, and with underscores, which real hosts have.
-_LABEL = r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff])?"
+_LABEL = rf"[A-Za-z0-9{_BEYOND}](?:[A-Za-z0-9_\-{_BEYOND}]*[A-Za-z0-9{_BEYOND}])?"
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _LITERAL = r"\[[!-Z^-~]+\]"
 
@@ -43,8 +45,8 @@ class AddressError(ValueError):
 class Address:
     """A mailbox: `local_part` as it was written (quotes included), `domain` in normal form.
 
-    The bare `<Postmaster>` of RFC 5321 section 4.5.1 has the domain "". Two addresses are equal if their local
-    parts mean the same (`"a"@x` is `a@x`) and their domains are equal.
+    The bare `<Postmaster>` of RFC 5321 section 4.5.1 has the domain "". Two addresses are equal if their
+    local parts mean the same (`"a"@x` is `a@x`) and their domains are equal.
     """
 
     local_part: str = field(compare=False)
@@ -84,7 +86,7 @@ class Address:
 
     @classmethod
     def make(cls, user: str, domain: str) -> Address:
-        """Make an address from a local part's meaning, quoting it where it needs quotes; raises AddressError."""
+        """Make an address from a local part's meaning, quoting it where needed; raises AddressError."""
         if _DOT_STRING_RE.fullmatch(user):
             return parse_mailbox(f"{user}@{domain}")
         escaped = user.replace("\\", "\\\\").replace('"', '\\"')
@@ -97,8 +99,10 @@ def parse_mailbox(text: str) -> Address:
     if match is None:
         raise AddressError(f"not an address: {text[:80]!r}")
     local_part = match["local"]
-    if len(local_part.encode("utf-8", "surrogatepass")) > MAX_LOCAL_PART:
+    if len(local_part.encode()) > MAX_LOCAL_PART:
         raise AddressError("local part longer than 64 octets")
+    if len(text.encode()) > MAX_PATH - len("<>"):
+        raise AddressError("path longer than 256 octets")
     return Address(local_part, normalize_domain(match["domain"]))
 
 
@@ -122,6 +126,8 @@ def normalize_domain(text: str) -> str:
 
 
 def _to_a_labels(name: str) -> str:
+    if len(name) > MAX_DOMAIN:  # before work that grows with the square of the length
+        raise AddressError(f"domain too long: {name[:80]!r}")
     try:
         return idna.encode(name, uts46=True, transitional=False, std3_rules=False).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:

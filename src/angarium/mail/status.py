@@ -33,7 +33,7 @@ class EnhancedStatus:
 
 
 def split_enhanced(text: str) -> tuple[EnhancedStatus | None, str]:
-    """Split a leading enhanced status code off a reply's text: `5.1.1 No such user` → (5.1.1, `No such user`)."""
+    """Split a leading enhanced status code off a text: `5.1.1 No such user` → (5.1.1, `No such user`)."""
     match = _ENHANCED.match(text)
     if match is None:
         return None, text
