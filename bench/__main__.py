@@ -36,6 +36,9 @@ def main(
     dir_: Annotated[Path, typer.Option("--dir", help="Queues are made below; must be a disk.")] = Path(
         "/var/tmp"
     ),
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a quiet machine, each round.")
+    ] = 20.0,
     json_: Annotated[Path | None, typer.Option("--json", help="Write everything to this file.")] = None,
 ) -> None:
     """Measure what a message costs, beside peers that are installed and beside the floor.
@@ -53,11 +56,17 @@ def main(
             Path(folder).chmod(0o755)  # Postfix's processes drop root's rights
             ends = client("angarium bench" if client_ == "angarium" else client_, connections)
             plan = Plan(
-                rounds, seconds, ends, sink, Path(folder), lambda text: console.print(text, highlight=False)
+                rounds,
+                seconds,
+                ends,
+                sink,
+                Path(folder),
+                patience,
+                lambda text: console.print(text, highlight=False),
             )
             head = _head(plan)
             chosen = _peers(names, head)
-            outcomes = [one for case in cases for one in _measure(plan, case, chosen)]
+            outcomes = _outcomes(plan, cases, chosen)
     except (BenchError, OSError) as error:
         console.print(f"bench: {error}", style="red", highlight=False)
         raise typer.Exit(1) from None
@@ -117,8 +126,15 @@ def _peers(names: list[str], head: dict[str, str]) -> list[peers.Peer]:
     return found
 
 
-def _measure(plan: Plan, case: Case, chosen: list[peers.Peer]) -> list[Outcome]:
-    return run_case(plan, case, [None] if case.mode == "floor" else list(chosen))
+def _outcomes(plan: Plan, cases: list[Case], chosen: list[peers.Peer]) -> list[Outcome]:
+    """Measure case after case; Ctrl-C leaves out the rest."""
+    outcomes: list[Outcome] = []
+    try:
+        for case in cases:
+            outcomes += run_case(plan, case, [None] if case.mode == "floor" else list(chosen))
+    except KeyboardInterrupt:
+        console.print("bench: stopped; this is what was measured until then", style="yellow")
+    return outcomes
 
 
 if __name__ == "__main__":

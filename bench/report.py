@@ -18,8 +18,8 @@ def show(console: Console, head: dict[str, str], outcomes: list[Outcome]) -> Non
         console.print(f"[bold]{name}[/bold]: {value}", highlight=False, soft_wrap=True)
     console.print(_table(outcomes))
     console.print(
-        "µs of CPU a message: all processes, and its parts. CPU ratio: the peer's by ours; rate ratio: ours by "
-        "the peer's. Medians of the rounds; MB is the server's memory at the end of a round.",
+        "µs of CPU a message: all processes, and its parts. CPU ratio: the peer's by ours; rate ratio: "
+        "ours by the peer's. Medians of the rounds; MB is the server's memory at the end of a round.",
         highlight=False,
     )
     for note in _notes(outcomes):

@@ -2,8 +2,9 @@
 
 A round sends as many messages as take a few seconds, waits until the next hop has them all (full cycle)
 or the client has all its replies (receive-only), and adds up the CPU of client, server and next hop. Rounds
-of the peers take turns, so that a slow minute of the machine hits them all. A round during which other
-machines stole more than MAX_STOLEN of the time is repeated, a few times at most.
+of the peers take turns, so that a slow minute of the machine hits them all. A round begins when nobody else
+is busy, if that comes within the time that one has the patience to wait. A round during which other machines
+stole more than MAX_STOLEN of the time is repeated, a few times at most.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from bench.machine import MachineTime, cpu_of_tree, memory_of_tree
 from bench.tools import BenchError, Client, NextHop, free_port, hanging_next_hop, next_hop, wait_for
 
 MAX_STOLEN = 0.04
+QUIET = 0.15
+"""The share of the machine that others may use when a round begins."""
 MODES = {"full": "full cycle", "receive": "receive-only", "floor": "floor"}
 
 _WARM_UP = 400  # messages, from which the length of a round is reckoned
@@ -71,6 +74,7 @@ class Plan:
     client: Client
     sink: str | None
     folder: Path
+    patience: float
     say: Callable[[str], None]
 
 
@@ -133,6 +137,7 @@ class Bench:
         return one
 
     def _measure(self, messages: int) -> Round:
+        _wait_for_quiet(self._plan.patience)
         received = self._sink.count()
         before, machine = self._cpu(), MachineTime.now()
         began = time.time()
@@ -162,6 +167,17 @@ class Bench:
 
     def _cpu(self) -> tuple[float, float]:
         return cpu_of_tree(self._server.pid) if self._server is not None else 0.0, cpu_of_tree(self._sink.pid)
+
+
+def _wait_for_quiet(patience: float) -> None:
+    """Wait until others leave the machine alone, `patience` seconds at most."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        before = MachineTime.now()
+        time.sleep(0.25)
+        passed = MachineTime.now().since(before)
+        if passed.busy <= QUIET * passed.total:
+            return
 
 
 def run_case(plan: Plan, case: Case, chosen: list[peers.Peer | None]) -> list[Outcome]:
