@@ -15,7 +15,7 @@ import msgspec
 
 from angarium.policy.match import PolicyTables, Row, Scope, Shape, Table
 
-CHUNK = 4096
+CHUNK = 2048
 """Entries in one chunk."""
 
 T = TypeVar("T")
