@@ -26,10 +26,9 @@ class BenchError(Exception):
     """The measurement cannot go on; the text says why."""
 
 
-def angarium(command: str, *arguments: str) -> list[str]:
-    """A command line of ours that loads nothing but that command."""
-    code = f"import typer; from angarium.cli.{command} import {command}; typer.run({command})"
-    return [sys.executable, "-c", code, *arguments]
+def angarium(*arguments: str) -> list[str]:
+    """A command line of ours."""
+    return [sys.executable, "-c", "from angarium.cli import main; main()", *arguments]
 
 
 def free_port() -> int:

@@ -9,11 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-_CODE = "import typer; from angarium.cli.{0} import {0}; typer.run({0})"
-
 
 def _command(name: str, arguments: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-c", _CODE.format(name), *arguments]
+    return [sys.executable, "-c", "from angarium.cli import main; main()", name, *arguments]
 
 
 def invoke(function: Callable[..., None], *arguments: str) -> Result:
