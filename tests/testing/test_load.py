@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 import pytest
+import uvloop
 
 from angarium.testing.load import Load, LoadOptions, Results
 from angarium.testing.rules import Action
@@ -18,7 +19,8 @@ KEEPING = SinkOptions(keeps_content=True)
 def send(address: tuple[str, int], **options: Any) -> Results:
     host, port = address
     options = {"connections": 4, "messages": 40, "timeout": 5.0, "retry_wait": 0.001} | options
-    return asyncio.run(Load(LoadOptions(host=host, port=port, **options)).run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Load(LoadOptions(host=host, port=port, **options)).run())
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
@@ -121,6 +123,14 @@ def test_a_stall_cannot_hide():
     with serving((Action.DELAY, "content=50ms")) as (sink, _):
         results = send(sink.address, connections=1, messages=5, rate=1000.0)
     assert results.times.largest >= 5 * 0.05 - 0.005
+
+
+def test_no_message_is_faster_than_its_server():
+    """At a rate, too, no time is shorter than what the server took."""
+    with serving((Action.DELAY, "content=20ms")) as (sink, _):
+        results = send(sink.address, messages=40, rate=150.0)
+    assert results.accepted == 40
+    assert results.times.doublings()[0][0] >= 0.02
 
 
 def test_a_duration_ends_the_run():

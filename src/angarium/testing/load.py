@@ -420,7 +420,7 @@ class _Client(asyncio.BufferedProtocol):
 
     def _begin(self, due: float) -> None:
         self._timer = None
-        self._began = due
+        self._began = min(due, time.perf_counter())  # timers have milliseconds, and may be early
         self._refusal = ""
         self._accepted = 0
         envelope, self._parts, self._size = self._load.next_message()
