@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 from listener_files import IN, a_listener, tables
 
 from angarium.policy.advice import MAX_ALIKE, advise
 from angarium.policy.config import Listener, Overlay, Source
+from angarium.policy.load import load as load_configuration
 from angarium.policy.networks import parse_network
 
 
@@ -98,3 +101,16 @@ def test_section_shared_by_addresses_is_told_once() -> None:
     anywhere = a_listener("0.0.0.0:25", "in")
     text = '[listener.in."e.com"]\nrelay_to = true\n[listener."10.1.1.1"."f.com"]\nlog_oob = true'
     assert len(advice(text, routed=False, listeners=(anywhere,))) == 1
+
+
+def test_loading_asks_the_queues_files(tmp_path: Path) -> None:
+    """A configuration's own queues say whether a domain that it accepts has a route."""
+    (tmp_path / "angarium.toml").write_text(
+        'postmaster = "ops@e.com"\n[[listener]]\nlisten = "127.0.0.1:2525"\n'
+        '[policy]\nlistener_domains = ["domains.toml"]\nqueues = ["queues.toml"]\n'
+    )
+    (tmp_path / "domains.toml").write_text('["e.com"]\nrelay_to = true\n["*.f.com"]\nrelay_to = true\n')
+    (tmp_path / "queues.toml").write_text("[queue.'e.com']\nrouting_domain = '[10.0.0.1]'\n")
+    (problem,) = load_configuration(tmp_path / "angarium.toml").problems
+    assert problem.source.line == 4
+    assert "write [queue.'*.f.com'] routing_domain" in problem.text

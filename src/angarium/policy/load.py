@@ -15,6 +15,7 @@ from typing import Any
 
 from angarium.mail.address import AddressError, normalize_domain
 from angarium.policy import values
+from angarium.policy.advice import advise
 from angarium.policy.config import (
     ConfigError,
     Configuration,
@@ -169,6 +170,7 @@ class _Loading:
         self.problems += problems
         queues, problems = load_queues(self._documents(lists, "queues"))
         self.problems += problems
+        self.problems += advise(domains, listeners, lambda key: queues.lookup(key).routing_domain is not None)
         self._give_up_if_wrong()
         return Configuration(
             **{**own.values, "hostname": hostname},

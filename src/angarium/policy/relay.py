@@ -311,6 +311,7 @@ class _Case:
                 self._other_side(entry.relay_from or entry.relay_from_authz, "relay_from", "sender")
         if sender is not None:
             self._shadowed(sender, "relay_from")
+            self._shadowed(sender, "relay_from_authz")
             if sender.relay_to is not None and sender.relay_to.value:
                 self._other_side(sender.relay_to, "relay_to", "recipient")
 
