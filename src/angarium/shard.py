@@ -25,6 +25,7 @@ from angarium.net.dns import DnsResolver
 from angarium.policy.config import Configuration, QueueConfig
 from angarium.policy.route import QueueName
 from angarium.queue.intake import Intake
+from angarium.queue.message import Message
 from angarium.queue.scheduled import Scheduler
 from angarium.queue.settle import Settlement
 from angarium.reception.door import Door
@@ -80,8 +81,12 @@ class Shard:
         )
         self.dispatcher = Dispatcher(
             Setup(ehlo_name=configuration.hostname, clock=self._clock, make_id=self.new_ident),
-            DnsResolver([f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-                         for host, port in configuration.dns.nameservers]),
+            DnsResolver(
+                [
+                    f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                    for host, port in configuration.dns.nameservers
+                ]
+            ),
             self.settlement.settle,
             self._random.shuffle,
             own=_own(configuration),
@@ -95,7 +100,7 @@ class Shard:
     def _queue_config(self, name: QueueName) -> QueueConfig:
         return self.configuration.queues.lookup(name.domain, name.tenant, name.campaign, name.routing_domain)
 
-    def _dispatch(self, message: object) -> None:
+    def _dispatch(self, message: Message) -> None:
         self.dispatcher.dispatch(message)
 
     async def start(self) -> None:

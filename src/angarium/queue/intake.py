@@ -17,7 +17,7 @@ from angarium.log.records import Record, encode_record
 from angarium.log.writer import LogError, Writer
 from angarium.mail.envelope import Envelope
 from angarium.policy.config import QueueConfig
-from angarium.policy.route import QueueName
+from angarium.policy.route import QueueName, parse_queue_name
 from angarium.queue.message import Evidence, Message, Stored, decode_kept, decode_state, encode
 from angarium.queue.scheduled import Scheduler
 from angarium.spool.errors import SpoolError
@@ -64,11 +64,11 @@ class Arrival:
 def queue_name(arrival: Arrival) -> QueueName:
     """The queue it belongs into: a handler's choice, else its recipient's domain with tenant and campaign."""
     if arrival.queue is not None:
-        return QueueName.parse(arrival.queue)
+        return parse_queue_name(arrival.queue)
     meta = arrival.meta
     chosen = meta.get("queue")
     if isinstance(chosen, str):
-        return QueueName.parse(chosen)
+        return parse_queue_name(chosen)
     domain = arrival.envelope.recipients[0].address.domain
     return QueueName(domain, *(_text(meta.get(key)) for key in ("tenant", "campaign", "routing_domain")))
 
@@ -80,7 +80,9 @@ def _text(value: object) -> str | None:
 class Intake:
     """Takes custody of arrivals, and of what the spool still had at start."""
 
-    def __init__(self, store: Store, writer: Writer, scheduler: Scheduler, new_ident: Callable[[], str]) -> None:
+    def __init__(
+        self, store: Store, writer: Writer, scheduler: Scheduler, new_ident: Callable[[], str]
+    ) -> None:
         self._store = store
         self._writer = writer
         self._scheduler = scheduler

@@ -17,6 +17,7 @@ from angarium.mail.ident import created_at
 
 if TYPE_CHECKING:
     from angarium.queue.scheduled import ScheduledQueue
+    from angarium.spool.files import Part
     from angarium.spool.store import Store
 
 
@@ -98,7 +99,7 @@ class Message:
         self.is_waiting = False
         self._stored: Stored | None = None
         self._envelope: Envelope | None = None
-        self._content: list[bytes | memoryview] | None = None
+        self._content: list[Part] | None = None
 
     @property
     def stored(self) -> Stored:
@@ -107,7 +108,7 @@ class Message:
             self._stored = decode_stored(self.store.load(self.place).message)
         return self._stored
 
-    def remember(self, stored: Stored, envelope: Envelope, content: list[bytes | memoryview]) -> None:
+    def remember(self, stored: Stored, envelope: Envelope, content: list[Part]) -> None:
         """Keep what is already in memory, for the attempt that follows at once."""
         self._stored = stored
         self._envelope = envelope
@@ -127,7 +128,7 @@ class Message:
         return self._envelope
 
     @property
-    def content(self) -> list[bytes | memoryview]:
+    def content(self) -> list[Part]:
         """Its octets, prefix first, as pieces that nobody copies; raises SpoolError."""
         if self._content is None:
             loaded = self.store.load(self.place)

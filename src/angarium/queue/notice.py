@@ -106,7 +106,9 @@ def _status(failure: Failure) -> EnhancedStatus:
 
 def _part(media_type: str, body: bytes) -> bytes:
     encoding = "7bit" if body.isascii() else "8bit"
-    return _lines(f"Content-Type: {media_type}", f"Content-Transfer-Encoding: {encoding}", "") + body + b"\r\n"
+    return (
+        _lines(f"Content-Type: {media_type}", f"Content-Transfer-Encoding: {encoding}", "") + body + b"\r\n"
+    )
 
 
 def _lines(*lines: str) -> bytes:

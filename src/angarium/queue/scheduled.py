@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from angarium.policy.config import QueueConfig
-from angarium.policy.route import QueueName
+from angarium.policy.route import QueueName, parse_queue_name
 from angarium.queue.message import Message
 from angarium.queue.timers import Timers
 
@@ -62,7 +62,7 @@ class Scheduler:
         """The queue of that name, made now if need be; `config` where a handler has answered for it."""
         queue = self._queues.get(name)
         if queue is None:
-            parsed = QueueName.parse(name)
+            parsed = parse_queue_name(name)
             queue = self._queues[name] = ScheduledQueue(parsed, config or self._configure(parsed))
         return queue
 

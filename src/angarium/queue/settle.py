@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from angarium.log.records import Record
+from angarium.log.records import Record, RecordType
 from angarium.log.writer import LogError, Writer
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.status import Reply, reply
@@ -135,7 +135,7 @@ class Settlement:
 
     # What cannot be delivered
 
-    def _fail(self, message: Message, outcome: Outcome, record_type: str) -> None:
+    def _fail(self, message: Message, outcome: Outcome, record_type: RecordType) -> None:
         self._start(self._return(message, outcome, expired=record_type == "Expiration"))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -146,7 +146,7 @@ class Settlement:
     async def _return(self, message: Message, outcome: Outcome, *, expired: bool) -> None:
         """Record a failure, tell the sender where that is due, and only then finish the message."""
         now = self._clock()
-        record_type = "Expiration" if expired else "Bounce"
+        record_type: RecordType = "Expiration" if expired else "Bounce"
         answer = _expiry(message, outcome.reply, now) if expired else outcome.reply
         try:
             self._writer.write(delivery_record(record_type, message, outcome, now, answer))
@@ -197,4 +197,6 @@ def _expiry(message: Message, last: Reply, now: float) -> Reply:
     """The reference's 551 5.4.7, with the last thing the next hop said."""
     age = int(now - message.created)
     said = " ".join(str(last).split())
-    return reply(551, f"5.4.7 expired after {age} s and {message.attempts} attempts; the last answer was {said}")
+    return reply(
+        551, f"5.4.7 expired after {age} s and {message.attempts} attempts; the last answer was {said}"
+    )

@@ -154,7 +154,12 @@ class _Taking:
         return result
 
     async def _ask_again(
-        self, event: str, sender: Address | None, address: Address, was: Accepted | None, kind: TransactionKind | None
+        self,
+        event: str,
+        sender: Address | None,
+        address: Address,
+        was: Accepted | None,
+        kind: TransactionKind | None,
     ) -> Accepted:
         written_by = self.session.handlers.place(event) if was is None else None
         decision = await ask(self.session, sender, address, kind, written_by)

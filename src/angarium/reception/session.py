@@ -22,7 +22,7 @@ from angarium.reception.handlers import Handlers
 from angarium.reception.rejection import record_refusal
 from angarium.reception.transaction import Transaction
 from angarium.wire import events
-from angarium.wire.events import NEED_DATA, Disconnected
+from angarium.wire.events import Disconnected, NeedData
 from angarium.wire.extensions import Extensions
 from angarium.wire.receiver import Limits, Receiver
 
@@ -91,7 +91,9 @@ class Session:
 
     async def _greet(self) -> None:
         hostname = self.options.hostname
-        answer = self.door.why_closed(hostname) or await self.handlers.notify("smtp_server_connection_accepted")
+        answer = self.door.why_closed(hostname) or await self.handlers.notify(
+            "smtp_server_connection_accepted"
+        )
         answer = answer or Reply(220, None, f"{hostname} {self.options.banner}")
         if answer.code != 220:
             record_refusal(self, answer, None)
@@ -101,7 +103,7 @@ class Session:
         receiver = self._receiver
         while True:
             event = receiver.next_event()
-            if event is NEED_DATA:
+            if isinstance(event, NeedData):
                 await self._flush()
                 await self._listen()
             elif isinstance(event, Disconnected):

@@ -1,0 +1,70 @@
+"""The records of delivery: Delivery, TransientFailure, Bounce, Expiration; and the Reception of our own notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from angarium.log.records import EnhancedCode, PeerAddress, Record, RecordType, Response, rfc3339
+from angarium.mail.status import Reply
+from angarium.queue.message import Message
+
+if TYPE_CHECKING:
+    from angarium.queue.intake import Arrival
+    from angarium.queue.settle import Outcome
+
+
+def delivery_record(
+    record_type: RecordType, message: Message, outcome: Outcome, now: float, answer: Reply | None = None
+) -> Record:
+    """What became of one attempt; `answer` where the record says something else than the next hop did."""
+    created, peer = message.created, outcome.peer
+    stored = message.stored
+    return Record(
+        type=record_type,
+        id=message.ident,
+        sender=stored.sender or "",
+        recipient=stored.recipient,
+        queue=stored.queue,
+        site=outcome.site,
+        size=stored.size,
+        response=_response(answer or outcome.reply),
+        peer_address=PeerAddress(name=peer.name, addr=peer.address) if peer is not None else None,
+        timestamp=int(now),
+        event_time=rfc3339(now),
+        created=int(created),
+        created_time=rfc3339(created),
+        num_attempts=message.attempts,
+        meta=stored.meta,
+        delivery_protocol="ESMTP",
+        reception_protocol=stored.reception_protocol,
+        session_id=outcome.session_id or UNSET,
+    )
+
+
+def notice_reception(arrival: Arrival, about: Message, now: float) -> Record:
+    """The Reception of a notice that this server made about a message of its own."""
+    return Record(
+        type="Reception",
+        id=arrival.ident,
+        recipient=str(arrival.envelope.recipients[0].address),
+        queue=arrival.queue or "",
+        size=arrival.size,
+        response=Response(code=250),
+        timestamp=int(now),
+        event_time=rfc3339(now),
+        created=int(now),
+        created_time=rfc3339(now),
+        disposition="queued",
+        why=f"notice about {about.ident}",
+    )
+
+
+def _response(answer: Reply) -> Response:
+    status = answer.enhanced
+    return Response(
+        code=answer.code,
+        enhanced_code=EnhancedCode(status.class_, status.subject, status.detail) if status else None,
+        content=" ".join(answer.text.split()),
+    )

@@ -1,0 +1,205 @@
+"""The records of a session: Reception, OOB and Feedback of what was taken, Rejection of what was refused.
+
+Every input of the decision stands in them, so that `explain`, `why` and `replay` can make it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from angarium.log.records import (
+    EnhancedCode,
+    Notice,
+    PeerAddress,
+    RecipientDecision,
+    Record,
+    Response,
+    rfc3339,
+)
+from angarium.mail.header import Headers, split_content
+from angarium.mail.ident import created_at
+from angarium.mail.status import Reply
+from angarium.policy.decision import DecidedBy
+from angarium.reception.report_record import report_records
+from angarium.wire import events
+
+if TYPE_CHECKING:
+    from angarium.reception.custody import Draft
+    from angarium.reception.session import Session
+
+_ACCEPTED = Response(code=250)
+MAX_COMMAND = 1024
+"""Octets of a client's line that a record keeps."""
+
+
+def reception_records(session: Session, draft: Draft) -> list[Record]:
+    """The records of one message that is taken: its Reception, and what a report says."""
+    arrival, fate = draft.arrival, draft.fate
+    assert fate is not None
+    created = created_at(arrival.ident)
+    facts = _facts(session, session.door.clock())
+    facts |= {
+        "sender": "" if arrival.envelope.sender is None else str(arrival.envelope.sender),
+        "recipient": str(arrival.envelope.recipients[0].address),
+        "queue": arrival.queue or "",
+        "size": arrival.size,
+        "created": int(created),
+        "created_time": rfc3339(created),
+        "meta": captured_meta(session, arrival.meta),
+        "headers": captured_headers(session, draft),
+        "recipients": _recipients(session),
+        "decided_by": fate.decided_by,
+    }
+    reception = Record(
+        type="Reception",
+        id=arrival.ident,
+        response=_ACCEPTED,
+        disposition=(fate.disposition if arrival.is_queued or not fate.queue else "discarded") or UNSET,
+        notices=_notices(draft) or UNSET,
+        report_error=fate.report_error or UNSET,
+        why=fate.why or UNSET,
+        **facts,
+    )
+    return [reception, *report_records(draft, facts)]
+
+
+def rejection_record(session: Session, answer: Reply, event: events.Answerable | None) -> Record:
+    """The record of a refusal, with the line that was refused and every recipient known so far."""
+    transaction, now = session.transaction, session.door.clock()
+    recipient = _refused_recipient(session, event)
+    facts = _facts(session, now)
+    return Record(
+        type="Rejection",
+        id="",
+        sender=str(transaction.sender or "") if transaction is not None else "",
+        recipient=recipient,
+        response=response(answer, _command(event)),
+        created=int(now),
+        created_time=rfc3339(now),
+        meta=captured_meta(session, session.handlers.connection.meta),
+        recipients=_recipients(session) or UNSET,
+        decided_by=_who_refused(session, event) or UNSET,
+        report_error=(transaction.fate.report_error if transaction and transaction.fate else None) or UNSET,
+        **(facts | {"reception_protocol": None}),
+    )
+
+
+def _facts(session: Session, now: float) -> dict[str, Any]:
+    """What is said of the session in each of its records."""
+    where, connection = session.whereabouts, session.handlers.connection
+    calls = session.handlers.calls
+    tls = connection.tls
+    return {
+        "session_id": session.ident,
+        "listener": where.listener.label,
+        "local_address": str(where.local),
+        "peer_address": PeerAddress(name=session.helo, addr=str(where.peer.ip)),
+        "helo": session.helo,
+        "authn_id": connection.authn_id or UNSET,
+        "authz_id": connection.authz_id or UNSET,
+        "tls_cipher": tls.cipher if tls else UNSET,
+        "tls_protocol_version": tls.version if tls else UNSET,
+        "handlers": list(calls) if calls else UNSET,
+        "reception_protocol": "ESMTP",
+        "nodeid": session.options.hostname,
+        "timestamp": int(now),
+        "event_time": rfc3339(now),
+    }
+
+
+def captured_meta(session: Session, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata that the log option `meta` names; a final `*` matches what begins so (reference G8)."""
+    wanted = session.door.configuration.log.meta
+    if not wanted:
+        return {}
+    return {key: value for key, value in meta.items() if any(_matches(pattern, key) for pattern in wanted)}
+
+
+def captured_headers(session: Session, draft: Draft) -> dict[str, Any]:
+    """The header fields that the log option `headers` names; repeated fields become a list (reference G9)."""
+    wanted = [pattern.lower() for pattern in session.door.configuration.log.headers]
+    if not wanted:
+        return {}
+    section, _ = split_content(b"".join([draft.arrival.prefix, *draft.arrival.content]))
+    captured: dict[str, list[str]] = {}
+    spelling: dict[str, str] = {}
+    for name, value in Headers(section):
+        if any(_matches(pattern, name.lower()) for pattern in wanted):
+            captured.setdefault(spelling.setdefault(name.lower(), name), []).append(_text(value))
+    return {name: values[0] if len(values) == 1 else values for name, values in captured.items()}
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _recipients(session: Session) -> list[RecipientDecision]:
+    transaction = session.transaction
+    return [
+        RecipientDecision(
+            address=str(accepted.recipient.address),
+            decided_by=accepted.decision.decided_by,
+            reply=str(accepted.decision.reply),
+        )
+        for accepted in (transaction.accepted if transaction is not None else ())
+    ]
+
+
+def _refused_recipient(session: Session, event: events.Answerable | None) -> str | list[str]:
+    """The recipient that was refused; after content, all of them (reference W28)."""
+    if isinstance(event, events.Rcpt):
+        return str(event.address)
+    transaction = session.transaction
+    everyone = [str(accepted.recipient.address) for accepted in transaction.accepted] if transaction else []
+    return everyone[0] if len(everyone) == 1 else everyone or ""
+
+
+def _who_refused(session: Session, event: events.Answerable | None) -> DecidedBy | None:
+    transaction = session.transaction
+    if transaction is None:
+        return None
+    if isinstance(event, events.Rcpt):
+        return transaction.refused[1].decided_by if transaction.refused is not None else None
+    return transaction.fate.decided_by if transaction.fate is not None else None
+
+
+def _command(event: events.Answerable | None) -> str | None:
+    """The line that was refused, as a record keeps it."""
+    if isinstance(event, events.Refused):
+        return event.line[:MAX_COMMAND].decode("utf-8", "replace") or None
+    if isinstance(event, events.Rcpt):
+        return f"RCPT TO:<{event.address}>"
+    if isinstance(event, events.Mail):
+        return f"MAIL FROM:<{event.sender or ''}>"
+    if isinstance(event, events.Ehlo | events.Helo):
+        return f"{type(event).__name__.upper()} {event.domain}"
+    return None if event is None else _NAMES.get(type(event))
+
+
+_NAMES: dict[type, str] = {events.Content: "DATA", events.Data: "DATA", events.Chunk: "BDAT"}
+
+
+def response(answer: Reply, command: str | None = None) -> Response:
+    """A reply as records have it: one line, the enhanced status taken apart."""
+    status = answer.enhanced
+    return Response(
+        code=answer.code,
+        enhanced_code=EnhancedCode(status.class_, status.subject, status.detail) if status else None,
+        content=" ".join(answer.text.split()),
+        command=command,
+    )
+
+
+def _notices(draft: Draft) -> list[Notice]:
+    """Delayed and success notices of a report (contract 2, the table's last line)."""
+    report = draft.report
+    if report is None or not report.is_usable:
+        return []
+    return [Notice(recipient=one.address, action=one.action, status=one.status) for one in report.notices]

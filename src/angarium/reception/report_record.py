@@ -1,0 +1,90 @@
+"""What a report says, as records: one OOB for each failed recipient, or one Feedback (reference 5.3 and 5.4).
+
+Values that were recovered keep their mark (`reported`, `derived`, `trace`) in the record's `report`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET
+
+from angarium.log.records import EnhancedCode, PeerAddress, Record, Response, rfc3339
+from angarium.mail.ident import created_at
+from angarium.mail.status import split_enhanced
+from angarium.reports.values import Feedback, Recipient, Report
+
+if TYPE_CHECKING:
+    from angarium.reception.custody import Draft
+
+_DEFAULT_CODE = 550
+
+
+def report_records(draft: Draft, facts: dict[str, Any]) -> list[Record]:
+    """The records of a report that is logged; none for ordinary mail."""
+    report, fate = draft.report, draft.fate
+    if report is None or fate is None or not {"OOB", "Feedback"} & set(fate.records):
+        return []
+    common = facts | {"decided_by": fate.report_decided_by or UNSET, "id": draft.arrival.ident, "size": 0}
+    if report.feedback is not None:
+        return [_feedback(report.feedback, report, draft, common)]
+    return [_bounce(failed, report, draft, common) for failed in report.failed]
+
+
+def _bounce(failed: Recipient, report: Report, draft: Draft, common: dict[str, Any]) -> Record:
+    """One OOB record: who the mail was for, and what the remote server said."""
+    bounce = report.bounce
+    reporting = bounce.reporting_mta if bounce is not None else None
+    peer: PeerAddress = common["peer_address"]
+    return Record(
+        type="OOB",
+        response=_response(failed),
+        report=_account(report, failed),
+        **common
+        | {
+            "sender": str(draft.arrival.envelope.recipients[0].address),
+            "recipient": failed.original or failed.address,
+            "peer_address": PeerAddress(name=reporting.name if reporting else peer.name, addr=peer.addr),
+        },
+    )
+
+
+def _feedback(feedback: Feedback, report: Report, draft: Draft, common: dict[str, Any]) -> Record:
+    """The Feedback record; `original_rcpto_to` is the reference's spelling, written beside ours."""
+    said = msgspec.to_builtins(feedback)
+    for name in ("fields", "unparsed"):
+        if not said[name]:
+            del said[name]
+    said["original_rcpto_to"] = said["original_rcpt_to"]
+    created = created_at(draft.arrival.ident)
+    return Record(
+        type="Feedback",
+        response=Response(code=250),
+        feedback_report=said,
+        report=_account(report, None),
+        **common | {"created": int(created), "created_time": rfc3339(created), "size": draft.arrival.size},
+    )
+
+
+def _response(failed: Recipient) -> Response:
+    """The remote server's reply; the enhanced status of the report where the reply has none."""
+    reply = failed.reply
+    status, _ = split_enhanced((reply.enhanced if reply else None) or failed.status or "")
+    return Response(
+        code=(reply.code if reply else None) or _DEFAULT_CODE,
+        enhanced_code=EnhancedCode(status.class_, status.subject, status.detail) if status else None,
+        content=reply.text if reply else failed.diagnostic or "",
+    )
+
+
+def _account(report: Report, failed: Recipient | None) -> dict[str, Any]:
+    """Everything else that the report says, with its marks."""
+    account: dict[str, Any] = {"kind": report.kind, "why": report.why}
+    if failed is not None:
+        account["recipient"] = msgspec.to_builtins(failed)
+    if report.bounce is not None:
+        account["message"] = msgspec.to_builtins(msgspec.structs.replace(report.bounce, recipients=()))
+    if report.original is not None:
+        account["original"] = msgspec.to_builtins(report.original)
+    return account
