@@ -34,7 +34,8 @@ from angarium.wire.events import (
     Xclient,
 )
 from angarium.wire.extensions import Extensions
-from angarium.wire.receiver import STATES, Limits, Receiver, State, state_table
+from angarium.wire.receiver import Limits, Receiver
+from angarium.wire.states import STATES, State, state_table
 
 from .client import LIMITS, OFFERED, OK, Session, accept, feed_in_pieces, open_transaction
 

@@ -14,6 +14,7 @@ from angarium.wire.events import Disconnected as ClientGone
 from angarium.wire.extensions import Extensions
 from angarium.wire.receiver import Limits, Receiver
 from angarium.wire.replies import PeerExtensions
+from angarium.wire.requests import encode_xtext
 from angarium.wire.sender import (
     AuthReply,
     ContentReply,
@@ -31,7 +32,6 @@ from angarium.wire.sender import (
     StartTlsReply,
     TransactionEnded,
     Unsolicited,
-    encode_xtext,
 )
 
 OK = reply(250, "2.0.0 OK")

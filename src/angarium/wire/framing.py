@@ -24,7 +24,7 @@ HEAD = 64
 _END = b"\r\n.\r\n"
 _DOT_LINE = re.compile(rb"\r\n\.")
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
-_NUL_DOT_LINE = re.compile(rb"(?:\A|(?<=\n))(?:\0+\.\0*|\.\0+)(?=\r\n)")
+_NUL_DOT_LINE = re.compile(rb"(?:\A|(?<=\n))\0+\.\0*(?=\r\n|\Z)")  # one that begins with its dot gets stuffed
 
 
 class Defect(Enum):
@@ -186,7 +186,7 @@ def canonical(content: bytes) -> bytes:
 
 
 def has_long_line(content: bytes, line_length: int) -> bool:
-    """Whether canonical content has a line of more than `line_length` octets, CRLF not counted.
+    """Whether content that `is_canonical` and ends with CRLF has a line longer than `line_length` octets.
 
     Strides from line end to line end as far as a line may reach, so that few lines are touched.
     """
@@ -197,7 +197,7 @@ def has_long_line(content: bytes, line_length: int) -> bool:
         if end < 0:
             return True
         position = end + 1
-    return not content.endswith(b"\n") and size - position > line_length
+    return False
 
 
 def wire_content(parts: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:

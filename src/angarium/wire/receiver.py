@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from angarium.mail.status import Reply, reply
@@ -32,23 +31,15 @@ from angarium.wire.events import (
     Content,
     Data,
     Disconnected,
-    Ehlo,
     Event,
-    Expn,
-    Helo,
-    Help,
     Mail,
-    Noop,
-    Quit,
     Rcpt,
     Refused,
-    Rset,
     StartTls,
-    Vrfy,
-    Xclient,
 )
 from angarium.wire.extensions import CommandError, Extensions
 from angarium.wire.framing import HEAD, Defect, Input, checked
+from angarium.wire.states import ENDS, OUT_OF_SEQUENCE, STATES, STAYS, STEPS, TRANSACTION, State, Step
 
 _MAX_REPLY_TEXT = 500  # octets a line, so that code and CRLF fit 512: RFC 5321 section 4.5.3.1.5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -68,68 +59,6 @@ class Limits:
     fix_line_endings: bool = False
     """Make bare CR and LF in content line ends, instead of refusing the content."""
 
-
-class State(Enum):
-    """Where a session stands."""
-
-    CONNECTED = "connected"
-    """Nothing was said yet: the greeting is missing."""
-    READY = "ready"
-    MAIL = "mail"
-    """A transaction without recipients."""
-    RCPT = "rcpt"
-    """A transaction with recipients."""
-    CONTENT = "content"
-    """354 was said: everything is content."""
-    CHUNKS = "chunks"
-    """A transaction whose content comes by BDAT."""
-    AUTH = "auth"
-    """334 was said: the next line is a response."""
-    HANDSHAKE = "handshake"
-    """220 was said to STARTTLS: nothing may come before TLS has begun."""
-    CLOSED = "closed"
-
-
-_ANYWHERE = {Ehlo, Helo, Rset, Noop, Quit, Vrfy, Expn, Help, StartTls}
-_TRANSACTION = frozenset({State.MAIL, State.RCPT, State.CHUNKS})
-
-STATES: Final = {
-    State.READY: _ANYWHERE | {Mail, Auth, Xclient},
-    State.MAIL: _ANYWHERE | {Rcpt},
-    State.RCPT: _ANYWHERE | {Rcpt, Data, Chunk},
-    State.CHUNKS: _ANYWHERE | {Chunk},
-}
-"""Which commands each state takes; every other one gets 503. The other states take no commands."""
-
-_Step = tuple[State | None, State | None, State | None]
-STEPS: Final[dict[type[Answerable], _Step]] = {
-    Ehlo: (State.READY, None, None),
-    Helo: (State.READY, None, None),
-    Mail: (State.MAIL, None, None),
-    Rcpt: (State.RCPT, None, None),
-    Data: (State.READY, State.CONTENT, State.READY),
-    Chunk: (State.CHUNKS, State.READY, State.READY),
-    Content: (State.READY, State.READY, State.READY),
-    Rset: (State.READY, None, None),
-    Quit: (State.CLOSED, State.CLOSED, State.CLOSED),
-    StartTls: (State.HANDSHAKE, None, None),
-    Auth: (State.READY, State.AUTH, State.READY),
-    AuthResponse: (State.READY, State.AUTH, State.READY),
-    Xclient: (State.READY, None, None),
-}
-"""Where an answer leads: 2yz, 3yz, refusal; None, or not listed: the state stays. 421 always closes."""
-
-_STAYS: Final[_Step] = (None, None, None)
-_ENDS: Final[_Step] = (State.READY, State.READY, State.READY)
-
-_SEQUENCE: Final[dict[type[Answerable], str]] = {
-    Mail: "5.5.0 a transaction is open already; RSET ends it",
-    Rcpt: "5.5.0 MAIL FROM is needed first",
-    Data: "5.5.0 RCPT TO is needed first",
-    Chunk: "5.5.0 RCPT TO is needed first",
-    Auth: "5.5.1 AUTH is not permitted now",
-    Xclient: "5.5.1 a transaction is open; RSET ends it",
-}
 
 _DEFECTS: Final = {
     Defect.TOO_BIG: (reply(552, "5.3.4 message is too big"), "too-big"),
@@ -151,7 +80,7 @@ class Receiver:
         self._input = Input()
         self._output: list[bytes] = []
         self._pending: Answerable | None = None
-        self._step: _Step = _STAYS
+        self._step: Step = STAYS
         self._eof = False
         self._authenticated = False
         self._smtputf8 = False
@@ -181,7 +110,7 @@ class Receiver:
     @property
     def in_transaction(self) -> bool:
         """Whether MAIL was accepted and the transaction has not ended."""
-        return self.state in _TRANSACTION or self.state is State.CONTENT
+        return self.state in TRANSACTION or self.state is State.CONTENT
 
     @property
     def is_closed(self) -> bool:
@@ -229,7 +158,7 @@ class Receiver:
         except CommandError as error:
             return self._refused(error, line)
         self._secrets_may_follow = type(command) is Auth
-        self._step = STEPS.get(type(command), _STAYS)
+        self._step = STEPS.get(type(command), STAYS)
         return command
 
     def _check(self, command: Command, line: bytes) -> None:
@@ -248,12 +177,12 @@ class Receiver:
 
     def _check_sequence(self, kind: type[Answerable]) -> None:
         if kind not in STATES[self.state]:
-            text = _SEQUENCE[Rcpt if kind in {Data, Chunk} and self.state is State.READY else kind]
+            text = OUT_OF_SEQUENCE[Rcpt if kind in {Data, Chunk} and self.state is State.READY else kind]
             if self.state is State.CHUNKS and kind in {Rcpt, Data}:
                 text = "5.5.0 the content has begun with BDAT"
             raise CommandError(reply(503, text), "sequence")
 
-    def _refused(self, error: CommandError, line: bytes, step: _Step = _STAYS) -> Refused:
+    def _refused(self, error: CommandError, line: bytes, step: Step = STAYS) -> Refused:
         self._step = step
         return Refused(error.reply, self._without_secrets(line, error.why), error.why)
 
@@ -275,8 +204,8 @@ class Receiver:
 
     def _content(self, content: bytes | Defect) -> Answerable:
         if isinstance(content, Defect):
-            return self._refused(CommandError(*_DEFECTS[content]), b"", _ENDS)
-        self._step = _ENDS
+            return self._refused(CommandError(*_DEFECTS[content]), b"", ENDS)
+        self._step = ENDS
         return Content(content)
 
     def _read_auth_response(self) -> Answerable | None:
@@ -291,7 +220,7 @@ class Receiver:
                 raise CommandError(reply(501, "5.5.0 AUTH was cancelled"), "cancelled")
             response = AuthResponse(decode_base64(line.decode("latin-1")))
         except CommandError as error:
-            return self._refused(error, _SECRET, _ENDS)
+            return self._refused(error, _SECRET, ENDS)
         self._step = STEPS[AuthResponse]
         return response
 
@@ -317,7 +246,7 @@ class Receiver:
             return None
         (size, last), self._chunk = self._chunk, None
         if self._chunk_error is not None:
-            step = _ENDS if self._chunk_error.why == "too-big" else _STAYS
+            step = ENDS if self._chunk_error.why == "too-big" else STAYS
             return self._refused(self._chunk_error, b"BDAT %d" % size, step)
         if last:
             return self._content(self._chunked_content())
@@ -405,23 +334,3 @@ class Receiver:
 
 def _is_auth(line: bytes) -> bool:
     return line.lstrip()[:4].upper() == b"AUTH"
-
-
-def state_table() -> str:
-    """The state machine as text: state × command → where 2yz, 3yz and a refusal lead, or 503."""
-    kinds = [*_SEQUENCE, *sorted(_ANYWHERE, key=lambda kind: kind.__name__)]
-    rows = [["", *(_name(kind) for kind in kinds)]]
-    rows += [[state.value, *(_cell(state, kind) for kind in kinds)] for state in STATES]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
-def _name(kind: type[Answerable]) -> str:
-    return "BDAT" if kind is Chunk else kind.__name__.upper()
-
-
-def _cell(state: State, kind: type[Answerable]) -> str:
-    if kind not in STATES[state]:
-        return "503"
-    steps = STEPS.get(kind, _STAYS)
-    return "/".join("-" if step is None else step.value for step in steps).replace("-/-/-", "-")

@@ -21,15 +21,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from angarium.mail.envelope import Envelope, Recipient
+from angarium.mail.envelope import Envelope
 from angarium.mail.status import Reply
 from angarium.wire.events import NEED_DATA, NeedData
 from angarium.wire.framing import CRLF, wire_content
 from angarium.wire.replies import NotAReply, PeerExtensions, ReplyReader
+from angarium.wire.requests import mail_command, rcpt_command
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,8 @@ SenderEvent = _Told | Disconnected | ProtocolError | NeedData
 class _Transaction:
     """What is known of the transaction under way."""
 
-    envelope: Envelope
+    commands: list[str]
+    """MAIL, and RCPT for each recipient."""
     content: Sequence[bytes | memoryview]
     grouped: bool
     """MAIL, RCPT and DATA went out in one group."""
@@ -289,7 +289,7 @@ class Sender:
             return
         self._resetting = False
         if self._transaction and not self._transaction.grouped:
-            self._say_mail(self._transaction.envelope)
+            self._say(Stage.MAIL, self._transaction.commands[0])
 
     # What goes out
 
@@ -353,17 +353,19 @@ class Sender:
         if not self.is_idle:
             raise RuntimeError(f"a transaction while {self.during} waits for its answer")
         grouped = self._may_pipeline and self.extensions.pipelining
-        commands = [self._mail_command(envelope, content), *map(self._rcpt_command, envelope.recipients)]
+        size = sum(map(len, content))
+        commands = [mail_command(envelope, size, self.extensions)]
+        commands += [rcpt_command(recipient, self.extensions) for recipient in envelope.recipients]
         if any(map(_CONTROL.search, commands)):
             raise ValueError("control character in an envelope")
-        self._transaction = _Transaction(envelope, content, grouped, [])
+        self._transaction = _Transaction(commands, content, grouped, [])
         if self._open:
             self._resetting = True
             self._say(Stage.RSET, "RSET")
         if grouped:
             self._say_group(commands)
         elif not self._resetting:
-            self._say_mail(envelope)
+            self._say(Stage.MAIL, commands[0])
 
     def _say_group(self, commands: list[str]) -> None:
         """MAIL, every RCPT and DATA in one piece (RFC 2920 section 3.1)."""
@@ -371,34 +373,6 @@ class Sender:
         self._awaited.append((Stage.MAIL, None))
         self._awaited.extend((Stage.RCPT, index) for index in range(len(commands) - 1))
         self._awaited.append((Stage.DATA, None))
-
-    def _say_mail(self, envelope: Envelope) -> None:
-        assert self._transaction is not None
-        self._say(Stage.MAIL, self._mail_command(envelope, self._transaction.content))
-
-    def _mail_command(self, envelope: Envelope, content: Sequence[bytes | memoryview]) -> str:
-        offered = self.extensions
-        words = [f"MAIL FROM:<{envelope.sender or ''}>"]
-        if offered.size is not None:
-            words.append(f"SIZE={sum(map(len, content))}")
-        if envelope.eight_bit and offered.eight_bit:
-            words.append("BODY=8BITMIME")
-        if envelope.smtputf8 and offered.smtputf8:
-            words.append("SMTPUTF8")
-        if envelope.ret and offered.dsn:
-            words.append(f"RET={envelope.ret}")
-        if envelope.envid and offered.dsn:
-            words.append(f"ENVID={encode_xtext(envelope.envid)}")
-        return " ".join(words)
-
-    def _rcpt_command(self, recipient: Recipient) -> str:
-        words = [f"RCPT TO:<{recipient.address}>"]
-        if recipient.notify and self.extensions.dsn:
-            words.append(f"NOTIFY={','.join(recipient.notify)}")
-        if recipient.orcpt and self.extensions.dsn:
-            kind, _, address = recipient.orcpt.partition(";")
-            words.append(f"ORCPT={kind};{encode_xtext(address)}")
-        return " ".join(words)
 
     def _take_in_transaction(self, stage: Stage, index: int | None, answer: Reply) -> None:
         assert self._transaction is not None
@@ -429,11 +403,11 @@ class Sender:
 
     def _next_command(self, transaction: _Transaction, index: int) -> None:
         """Without PIPELINING: what comes after an answered command."""
-        recipients = transaction.envelope.recipients
+        commands = transaction.commands[1:]
         if transaction.failed:
             self._finish()
-        elif index < len(recipients):
-            self._say(Stage.RCPT, self._rcpt_command(recipients[index]), index)
+        elif index < len(commands):
+            self._say(Stage.RCPT, commands[index], index)
         elif transaction.accepted:
             self._say(Stage.DATA, "DATA")
         else:
@@ -476,9 +450,3 @@ def _require_sense(stage: Stage, answer: Reply) -> None:
     may_go_on = stage in {Stage.DATA, Stage.AUTH}
     if (answer.is_intermediate and not may_go_on) or (answer.is_positive and stage is Stage.DATA):
         raise NotAReply(f"{answer.code} in answer to {stage.value}")
-
-
-def encode_xtext(text: str) -> str:
-    r"""Encode as xtext (RFC 3461 section 4); characters beyond ASCII as `\x{…}` (RFC 6533 section 3)."""
-    ascii_only = _BEYOND_ASCII.sub(lambda match: f"\\x{{{ord(match[0]):X}}}", text)
-    return _NOT_XCHAR.sub(lambda match: f"+{ord(match[0]):02X}", ascii_only)
