@@ -152,9 +152,7 @@ PROBLEMS = [
     ),
     (
         '[listener.in."x"]\nrelay_to = true\n[listener."10.9.9.9"."x"]\nrelay_to = false',
-        [
-            'a.toml:4: relay_to of "x" stands in two sections of one listener, also at a.toml:2: say it once'
-        ],
+        ['a.toml:4: relay_to of "x" stands in two sections of one listener, also at a.toml:2: say it once'],
     ),
 ]
 

@@ -33,7 +33,8 @@ def parse_network(text: str) -> Network:
     try:
         meant = ip_network(text, strict=False)
     except ValueError:
-        raise NetworkError(f"{text!r} is not an address or network: write 192.0.2.0/24 or 2001:db8::1") from None
+        advice = "write 192.0.2.0/24 or 2001:db8::1"
+        raise NetworkError(f"{text!r} is not an address or network: {advice}") from None
     raise NetworkError(f"{text!r} has host bits set: write {str(meant)!r}, or one address alone")
 
 
