@@ -115,7 +115,7 @@ def test_a_rate_is_kept():
     with serving() as (sink, _):
         results = send(sink.address, messages=20, rate=200.0)
     assert results.accepted == 20
-    assert results.seconds >= 19 / 200
+    assert results.seconds >= 18 / 200  # timers have milliseconds
 
 
 def test_a_stall_cannot_hide():
