@@ -197,6 +197,7 @@ def summary(results: Results) -> dict[str, Any]:
         "connections": results.connections,
         "seconds": round(results.seconds, 3),
         "rate": round(results.rate, 1),
+        "cpu": round(results.cpu, 6),
         "milliseconds": {
             "p50": round(times.percentile(50) * 1000, 3),
             "p90": round(times.percentile(90) * 1000, 3),

@@ -67,6 +67,8 @@ class Results:
     octets: int = 0
     connections: int = 0
     seconds: float = 0.0
+    cpu: float = 0.0
+    """Seconds of CPU that sending took here."""
     times: Histogram = field(default_factory=Histogram)
     errors: Counter[str] = field(default_factory=Counter)
 
@@ -99,7 +101,7 @@ class Load:
 
     async def run(self) -> Results:
         """Send it all, and tell what came of it."""
-        self._began = time.perf_counter()
+        self._began, cpu = time.perf_counter(), time.process_time()
         workers = [asyncio.create_task(self._worker()) for _ in range(self.options.connections)]
         watch = asyncio.create_task(self._watch())
         try:
@@ -108,7 +110,7 @@ class Load:
             for task in [*workers, watch]:
                 task.cancel()
             self.abort()
-        self.results.seconds = self.elapsed
+        self.results.seconds, self.results.cpu = self.elapsed, time.process_time() - cpu
         return self.results
 
     def stop(self) -> None:
