@@ -343,7 +343,8 @@ class Journal:
         if segment is not None and segment.has_room(octets + min(reserve, segment.size // 8), messages):
             self._think_ahead(segment)
             return segment
-        return self._turn_over(HEADER_SIZE + octets + reserve)
+        needed = HEADER_SIZE + octets
+        return self._turn_over(needed + min(reserve, needed // 7 + 1))
 
     def _think_ahead(self, segment: Segment) -> None:
         """Have a spare made when the current segment is half full."""

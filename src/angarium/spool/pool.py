@@ -22,8 +22,7 @@ from angarium.spool.segment import Segment
 FIRST_SIZE = 4 * 1024 * 1024
 """Size of the first segment; each next one is twice as large, up to the configured size."""
 _STRIDE = 1024 * 1024
-_SYNC_EVERY = 4
-"""Strides of zeros between two syncs, so that a commit under way never waits for a whole segment of zeros."""
+"""Zeros are synced piece by piece, so that a commit under way never waits for a whole segment of them."""
 _MAX_SPARES = 2
 _ZEROS = bytes(_STRIDE)
 _NAME = re.compile(r"segment-(\d{8,})(\.new)?")
@@ -104,21 +103,21 @@ class Pool:
             self._files.rename(unfinished, path)
             self._files.sync_folder(self._folder)
         except OSError:
-            self._discard(unfinished, handle)
+            self._discard((unfinished, path), handle)
             raise
         return Spare(file, handle, size)
 
     def _write_before(self, handle: int, size: int) -> None:
         self._files.write(handle, [_free_header(size)], 0)
-        for count, offset in enumerate(range(HEADER_SIZE, size, _STRIDE), 1):
+        for offset in range(HEADER_SIZE, size, _STRIDE):
             self._files.write(handle, [_ZEROS[: size - offset]], offset)
-            if count % _SYNC_EVERY == 0:
-                self._files.sync(handle)
-        self._files.sync(handle)
+            self._files.sync(handle)
 
-    def _discard(self, path: Path, handle: int) -> None:
-        with contextlib.suppress(OSError):
-            self._files.unlink(path)
+    def _discard(self, paths: tuple[Path, ...], handle: int) -> None:
+        """Leave nothing of a file that could not be made; what resists, the next start clears up."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self._files.unlink(path)
         with contextlib.suppress(OSError):
             self._files.close(handle)
 

@@ -108,7 +108,7 @@ class Recovery:
         assert header is not None
         data, damage = read_segment(self._files, item.handle, self._files.size(item.handle))
         scan = scan_segment(data, header.salt, known_end=_known_end(header, following))
-        self._files.sync(item.handle)
+        self._write_again(item.handle, data, scan)
         segment = Segment(header.generation, header.salt, header.size)
         segment.file, segment.handle, segment.is_ready = item.file, item.handle, True
         segment.end = segment.synced = scan.end
@@ -117,6 +117,13 @@ class Recovery:
         for record in scan.records:
             self._apply(segment, record)
         self._report(segment, scan, damage)
+
+    def _write_again(self, handle: int, data: bytes, scan: Scan) -> None:
+        """What is taken up, but not proven, may only be in the page cache, where a failed sync has left it as clean."""
+        if scan.proven < scan.end:
+            self._files.write(handle, [data[:HEADER_SIZE]], 0)
+            self._files.write(handle, [memoryview(data)[scan.proven : scan.end]], scan.proven)
+            self._files.sync(handle)
 
     def _report(self, segment: Segment, scan: Scan, damage: list[str]) -> None:
         name = self._pool.path(segment.file).name

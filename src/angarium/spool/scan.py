@@ -22,6 +22,8 @@ class Scan(NamedTuple):
     records: list[Record]
     end: int
     """Offset behind the last record taken up."""
+    proven: int
+    """Up to where a later record or header proves that it was synced."""
     has_void: bool
     """Records lie behind the end that the successor's header names: the segment was given up."""
     damage: list[str]
@@ -54,7 +56,7 @@ def scan_segment(data: bytes, salt: bytes, *, known_end: int | None) -> Scan:
     synced = _synced_end(taken) if known_end is None else known_end
     taken = list(_cut_tail(taken, synced, data))
     end = taken[-1].end if taken else HEADER_SIZE
-    return Scan(taken, end, has_void=len(records) > len(taken), damage=list(_find_damage(taken, synced)))
+    return Scan(taken, end, min(synced, end), has_void=len(records) > len(taken), damage=list(_find_damage(taken, synced)))
 
 
 def _find_records(data: bytes, salt: bytes) -> Iterator[Record]:
