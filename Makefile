@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check static fix bench lock clean
+.PHONY: run test check static fix bench score lock clean
 .DEFAULT_GOAL := help
 
 help:  ## says what there is
@@ -37,6 +37,9 @@ fix: $(READY)  ## writes what the formatter and the linter can mend
 
 bench: $(READY)  ## measures, beside peers that are installed; prints ratios
 	$(BIN)/python -m bench
+
+score: $(READY)  ## how well reports are read, beside other readers (needs the shared mail collections)
+	$(BIN)/python -m bench.score
 
 lock:  ## renews requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q \

@@ -66,7 +66,7 @@ The original message is attached.
     ),
     Form(
         "mailmarshal",
-        "From: postmaster@mx.example.com\nSubject: Undeliverable Mail: \"Hello\"",
+        'From: postmaster@mx.example.com\nSubject: Undeliverable Mail: "Hello"',
         f"""
 Your message:
    From:    sender@example.com
@@ -379,7 +379,7 @@ Original message follows.
     ),
     Form(
         "courier",
-        "From: \"Courier mail server at mx.example.com\" <@>\nReturn-Path: <>\nSubject: NOTICE: mail delivery status.",
+        'From: "Courier mail server at mx.example.com" <@>\nReturn-Path: <>\nSubject: NOTICE: mail delivery status.',
         f"""
 This is a delivery status notification from mx.example.com,
 running the Courier mail server, version 0.65.
@@ -475,7 +475,7 @@ Sorry, no mailbox here by that name. (#5.1.1)
     ),
     Form(
         "mdaemon",
-        "From: \"MDaemon at mx.example.com\" <MDaemon@mx.example.com>\nReturn-Path: <>\nSubject: Permanent Delivery Failure",
+        'From: "MDaemon at mx.example.com" <MDaemon@mx.example.com>\nReturn-Path: <>\nSubject: Permanent Delivery Failure',
         f"""
 The attached message had PERMANENT fatal delivery errors!
 
@@ -539,7 +539,7 @@ hMailServer
     ),
     Form(
         "smartermail",
-        "From: \"System Administrator\" <system@mx.example.com>\nSubject: Delivery Failure",
+        'From: "System Administrator" <system@mx.example.com>\nSubject: Delivery Failure',
         f"""
 Could not deliver message to the following recipient(s):
 
@@ -606,7 +606,7 @@ reason:  ' Unknown user'
     ),
     Form(
         "mercury",
-        "From: \"Electronic Postmaster\" <postmaster@mx.example.com>\nSubject: Postmaster Notify: Delivery Failure.",
+        'From: "Electronic Postmaster" <postmaster@mx.example.com>\nSubject: Postmaster Notify: Delivery Failure.',
         f"""
 The attached message has failed delivery and has been referred
 to you as postmaster at this site. The following error report

@@ -59,7 +59,7 @@ class Part:
     """One part of a message, or the whole message (`parent` is then None)."""
 
     fields: Fields
-    """Header fields by lower-case name; unfolded text, octets beyond ASCII as UTF-8 or surrogate escapes."""
+    """Header fields by lower-case name; unfolded text, octets beyond ASCII as UTF-8, else as Windows-1252."""
     media_type: str
     """`type/subtype` in lower case; `text/plain` where nothing or nonsense is said (RFC 2045 section 5.2)."""
     parameters: dict[str, str] = field(repr=False)
@@ -120,12 +120,19 @@ def split(octets: bytes) -> tuple[bytes, bytes]:
 def read_fields(section: bytes) -> Fields:
     """The fields of a header section by lower-case name, each with its values in order."""
     fields: Fields = {}
-    text = section.decode("utf-8", "surrogateescape")
+    text = _decode_header(section)
     for match in islice(_FIELD.finditer(text), MAX_FIELDS):
         name, value = match.groups()
         value = _FOLD.sub(" ", value) if "\n" in value else value
         fields.setdefault(name.lower(), []).append(value.strip())
     return fields
+
+
+def _decode_header(section: bytes) -> str:
+    try:
+        return section.decode("utf-8")
+    except UnicodeDecodeError:
+        return section.decode("cp1252", "replace")
 
 
 def content_type(value: str) -> tuple[str, dict[str, str]]:
@@ -142,7 +149,7 @@ def content_type(value: str) -> tuple[str, dict[str, str]]:
 
 def _pieces(body: bytes, boundary: str) -> list[bytes]:
     """The octets between delimiter lines (RFC 2046 section 5.1.1), or lines that look like delimiters."""
-    pieces = _between(body, boundary.encode("utf-8", "surrogateescape")) if boundary else []
+    pieces = _between(body, boundary.encode("utf-8", "replace")) if boundary else []
     if pieces:
         return pieces
     guess = _LOOSE_DELIMITER.search(body[:MAX_TEXT])
@@ -235,7 +242,7 @@ def decode_words(text: str) -> str:
 
 def _decode_word(match: re.Match[str]) -> str:
     charset, encoding, text = match.groups()
-    octets = text.encode("utf-8", "surrogateescape")
+    octets = text.encode("utf-8", "replace")
     plain = encoding in "bB"
     octets = decode_base64(octets) if plain else _QUOTED.sub(_unquote, octets.replace(b"_", b" "))
     return decode_charset(octets, charset)

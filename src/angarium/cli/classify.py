@@ -1,0 +1,61 @@
+"""`angarium classify`: what does this reply mean, and which rule says so?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from angarium.reports.classify import Classifier, RuleError, Verdict
+from angarium.reports.rules import shipped
+
+
+def classify(
+    text: Annotated[
+        str, typer.Argument(help='The reply, as it would stand in a log: "550 5.1.1 No such user".')
+    ],
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", help="A rule file to ask before the shipped ones; repeatable."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """The bounce class of a reply, with the rule, file and line that decided.
+
+    Example: angarium classify "552 5.2.2 Mailbox full"
+    """
+    verdict = _classifier(rules or []).classify(text)
+    print(_as_json(verdict) if json else _as_text(verdict))
+    raise typer.Exit(0 if verdict.rule else 1)
+
+
+def _classifier(paths: list[Path]) -> Classifier:
+    try:
+        own = [(str(path), path.read_text("utf-8")) for path in paths]
+        return Classifier.load([*own, *shipped()])
+    except (OSError, RuleError, UnicodeDecodeError) as error:
+        typer.echo(f"angarium classify: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _as_json(verdict: Verdict) -> str:
+    rule = verdict.rule
+    row = {
+        "class": verdict.bounce_class,
+        "dead_address": verdict.dead_address,
+        "rule": rule.pattern if rule else None,
+        "file": rule.file if rule else None,
+        "line": rule.line if rule else None,
+    }
+    return msgspec.json.encode(row).decode()
+
+
+def _as_text(verdict: Verdict) -> str:
+    if verdict.rule is None:
+        return f"{verdict.bounce_class}: no rule matches"
+    where = f"{verdict.rule.file}:{verdict.rule.line}"
+    return (
+        f"{verdict.bounce_class}\n  dead address: {verdict.dead_address}\n  {where}: {verdict.rule.pattern}"
+    )

@@ -1,0 +1,160 @@
+"""`angarium report`: what would the server read in these messages?
+
+Files, folders (every file below them), mailboxes in mbox form, or `-` for standard input; one row for each message,
+in the order asked for. Many messages are read by all cores.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from angarium.mail.mime import MAX_EXAMINED
+from angarium.reports import Report, examine
+
+MANY = 64  # messages from which on more than one process is worth its start
+CHUNK = 32  # messages handed to a process at once
+MAX_READ = 2 * MAX_EXAMINED + 4096  # octets of a message that can matter
+
+# The line between two messages of an mbox (RFC 4155): an empty line, then `From ` with a date, then a field.
+_SEPARATOR = re.compile(
+    rb"\n\r?\nFrom \S+ +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [^\n]{8,60}\n(?=[!-9;-~]+:)"
+)
+
+
+class Source(NamedTuple):
+    """Where a message is: a file, and the octets of it (`end` is None for the whole)."""
+
+    name: str
+    path: str
+    start: int
+    end: int | None
+
+
+def report(
+    files: Annotated[list[str], typer.Argument(help="Messages, folders, mailboxes; - for standard input.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a message.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Say by which rule each was known.")] = False,
+) -> None:
+    """Parse messages as the server would: bounces, feedback reports, or neither.
+
+    Example: angarium report --why bounce.eml
+    """
+    try:
+        sources = list(chain.from_iterable(map(_sources, files)))
+        for row in _rows(sources):
+            print(msgspec.json.encode(row).decode() if json else _as_text(row, why=why))
+    except OSError as error:
+        typer.echo(f"angarium report: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def row_of(name: str, found: Report) -> dict[str, Any]:
+    """The row of one message: the contract's names, and nothing that JSON cannot say."""
+    everyone = found.bounce.recipients if found.bounce else ()
+    spoken_of = [a for one in everyone for a in (one.address, _other(one.original)) if a]
+    feedback = found.feedback
+    return {
+        "file": name,
+        "kind": found.kind if found.problem is None else "none",
+        "recipients": list(dict.fromkeys(spoken_of or (feedback.original_rcpt_to if feedback else ()))),
+        "failed": [one.address for one in found.failed],
+        "status": everyone[0].status if everyone else None,
+        "feedback_type": feedback.feedback_type if feedback else None,
+        "fields": feedback.fields if feedback else {},
+        "why": found.problem or found.why,
+        "by_shape": found.by_shape,
+    }
+
+
+def _other(original: str | None) -> str | None:
+    """The original recipient, where it is an address (an alias, say, that led to the final one)."""
+    return original if original and "@" in original else None
+
+
+def _sources(name: str) -> Iterator[Source]:
+    if name == "-":
+        yield Source("-", "-", 0, None)
+        return
+    path = Path(name)
+    if path.is_dir():
+        for below in sorted(p for p in path.rglob("*") if p.is_file()):
+            yield from _messages(below)
+    else:
+        yield from _messages(path)
+
+
+def _messages(path: Path) -> Iterator[Source]:
+    """The messages of one file: more than one where it is an mbox."""
+    with path.open("rb") as file:
+        if file.read(5) != b"From ":
+            yield Source(str(path), str(path), 0, None)
+            return
+    breaks = [match.start() + 1 for match in _SEPARATOR.finditer(path.read_bytes())]
+    starts = [0, *breaks]
+    for number, (start, end) in enumerate(zip(starts, [*breaks, None], strict=True), 1):
+        yield Source(f"{path}#{number}" if breaks else str(path), str(path), start, end)
+
+
+def _rows(sources: Sequence[Source]) -> Iterable[dict[str, Any]]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if len(sources) < MANY or cores < 2:
+        return map(_row, sources)
+    return _watched(_parallel(sources, cores), len(sources))
+
+
+def _parallel(sources: Sequence[Source], cores: int) -> Iterator[dict[str, Any]]:
+    with ProcessPoolExecutor(min(cores, len(sources) // CHUNK + 1)) as pool:
+        yield from chain.from_iterable(pool.map(_rows_of, _chunks(sources)))
+
+
+def _chunks(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    left = iter(sources)
+    while chunk := list(islice(left, CHUNK)):
+        yield chunk
+
+
+def _watched(rows: Iterable[dict[str, Any]], total: int) -> Iterable[dict[str, Any]]:
+    console = Console(stderr=True)
+    if not console.is_terminal or sys.stdout.isatty():
+        return rows
+    return track(rows, "reading", total=total, console=console)
+
+
+def _rows_of(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    return list(map(_row, sources))
+
+
+def _row(source: Source) -> dict[str, Any]:
+    return row_of(source.name, examine(_read(source)))
+
+
+def _read(source: Source) -> bytes:
+    if source.path == "-":
+        return sys.stdin.buffer.read(MAX_READ)
+    length = MAX_READ if source.end is None else min(MAX_READ, source.end - source.start)
+    with Path(source.path).open("rb") as file:
+        file.seek(source.start)
+        return file.read(length).removeprefix(b"\r").removeprefix(b"\n")
+
+
+def _as_text(row: dict[str, Any], *, why: bool) -> str:
+    words = [row["kind"], row["file"]]
+    if row["kind"] == "oob":
+        words += [row["status"] or "-", *row["recipients"]]
+    elif row["kind"] == "arf":
+        words += [row["feedback_type"] or "-", *row["recipients"]]
+    if why:
+        words.append(f"({row['why']}{', by its shape' if row['by_shape'] else ''})")
+    return " ".join(words)

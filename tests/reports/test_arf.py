@@ -1,0 +1,160 @@
+"""Feedback reports are read with every field that RFC 5965 and RFC 6591 define, and with what they leave out."""
+
+from __future__ import annotations
+
+from angarium.reports import Feedback, examine
+
+FIELDS = """\
+Feedback-Type: Abuse
+User-Agent: SomeGenerator/1.0
+Version: 1
+Original-Mail-From: <sender@example.com>
+Original-Rcpt-To: <one@example.net>
+Original-Rcpt-To: two@example.net
+Arrival-Date: Thu, 8 Mar 2005 14:00:00 EDT
+Reporting-MTA: dns; mail.example.net
+Source-IP: 192.0.2.1
+Authentication-Results: mail.example.net; spf=fail
+Reported-Domain: example.com
+Reported-Uri: http://example.com/earn_money.html
+Incidents: 3
+Auth-Failure: dmarc
+"""
+
+
+def feedback_mail(
+    fields: str = FIELDS, *, kind: str = "message/feedback-report", prose: str = "A report."
+) -> bytes:
+    return f"""\
+From: <abusedesk@example.net>
+To: <fbl@example.com>
+Subject: FW: Earn money
+Content-Type: multipart/report; report-type=feedback-report; boundary="b"
+
+--b
+Content-Type: text/plain
+
+{prose}
+--b
+Content-Type: {kind}
+
+{fields}
+--b
+Content-Type: message/rfc822
+
+Received: from out.example.com (out.example.com [192.0.2.9]) by mail.example.net;
+ Thu, 4 Apr 2024 10:11:12 +0000
+Delivered-To: real@example.net
+From: <sender@example.com>
+To: <Undisclosed Recipients>
+Subject: Earn money
+Message-ID: <1@example.com>
+CFBL-Feedback-ID: 111:222
+Date: Thu, 4 Apr 2024 10:11:00 +0000
+
+Spam
+--b--
+""".encode()
+
+
+def read(content: bytes) -> Feedback:
+    report = examine(content)
+    assert (report.kind, report.why, report.problem) == ("arf", "feedback-report", None)
+    assert report.feedback is not None
+    return report.feedback
+
+
+def test_every_field_is_read() -> None:
+    """Single, repeated, typed and unknown fields stand under the names of the log record."""
+    found = read(feedback_mail())
+    assert (found.feedback_type, found.user_agent, found.version) == ("abuse", "SomeGenerator/1.0", "1")
+    assert found.original_mail_from == "sender@example.com"
+    assert found.original_rcpt_to == ("one@example.net", "two@example.net")
+    assert found.arrival_date == "2005-03-08T14:00:00-04:00"
+    assert (found.source_ip, found.incidents) == ("192.0.2.1", 3)
+    assert found.reporting_mta is not None
+    assert found.authentication_results == ("mail.example.net; spf=fail",)
+    assert found.reported_domain == ("example.com",)
+    assert found.reported_uri == ("http://example.com/earn_money.html",)
+    assert found.extensions == {"auth-failure": ("dmarc",)}
+    assert found.fields["original-mail-from"] == ("<sender@example.com>",)
+    assert set(found.marks.values()) == {"reported"}
+
+
+def test_the_original_is_read() -> None:
+    """The returned message yields its Message-ID and the sender's own feedback id (RFC 9477)."""
+    original = examine(feedback_mail()).original
+    assert original is not None
+    assert (original.message_id, original.feedback_id) == ("<1@example.com>", "111:222")
+
+
+def test_what_is_left_out_is_recovered() -> None:
+    """Recipient, source address and date come from the returned message, and are marked so."""
+    found = read(feedback_mail("Feedback-Type: abuse\nUser-Agent: x\nVersion: 1\n"))
+    assert found.original_rcpt_to == ("real@example.net",)
+    assert found.source_ip == "192.0.2.9"
+    assert found.arrival_date == "2024-04-04T10:11:12+00:00"
+    assert {found.marks[name] for name in ("original_rcpt_to", "source_ip", "arrival_date")} == {"derived"}
+
+
+def test_the_human_part_is_asked_first() -> None:
+    """The sentence that providers write gives address and date."""
+    prose = "This is an abuse report for a message received from IP 198.51.100.3 on Fri, 5 Apr 2024 01:02:03 +0000"
+    found = read(feedback_mail("Feedback-Type: abuse\n", prose=prose))
+    assert (found.source_ip, found.arrival_date) == ("198.51.100.3", "2024-04-05T01:02:03+00:00")
+
+
+def test_flawed_fields_cost_only_themselves() -> None:
+    """Missing required fields, a bad date, a bad number, a misspelt name: the rest is read."""
+    found = read(
+        feedback_mail(
+            "Source-IP: x.x.x.x\nReceived-Date: soon\nIncidents: many\nOriginal-Rcpto-To: a@example.net\n"
+        )
+    )
+    assert found.feedback_type is None
+    assert found.original_rcpt_to == ("a@example.net",)
+    assert found.unparsed == {"received-date": ("soon",), "incidents": ("many",)}
+
+
+def test_an_abuse_type_is_a_feedback_type() -> None:
+    """`Abuse-Type: complaint` alone means abuse."""
+    assert read(feedback_mail("Abuse-Type: complaint\n")).feedback_type == "abuse"
+
+
+def test_a_part_of_the_wrong_type_is_found() -> None:
+    """A feedback part called text/plain is read where the report type says feedback."""
+    assert read(feedback_mail(kind="text/plain")).feedback_type == "abuse"
+
+
+def test_a_report_without_fields_is_broken() -> None:
+    """What claims to be a feedback report and says nothing is said to be broken."""
+    report = examine(feedback_mail("Hello: world\n"))
+    assert (report.kind, report.is_usable) == ("arf", False)
+    assert report.problem == "no field of RFC 5965 in the feedback part"
+
+
+def test_microsofts_mail_without_a_feedback_part() -> None:
+    """A returned message with Microsoft's own recipient field is a complaint, by its shape."""
+    content = b"""\
+From: staff@hotmail.example
+Subject: complaint about message from 192.0.2.9
+Content-Type: multipart/mixed; boundary="b"
+
+--b
+Content-Type: message/rfc822
+
+X-HmXmrOriginalRecipient: rcpt@hotmail.example
+X-Reporter-IP: 203.0.113.9
+Received: from out.example.com ([192.0.2.9]) by mx.hotmail.example; Thu, 4 Apr 2024 10:11:12 +0000
+Message-ID: <1@example.com>
+From: sender@example.com
+To: list@example.com
+
+Hello
+--b--
+"""
+    report = examine(content)
+    assert (report.kind, report.why, report.by_shape) == ("arf", "jmrp", True)
+    assert report.feedback is not None
+    assert (report.feedback.feedback_type, report.feedback.source_ip) == ("abuse", "192.0.2.9")
+    assert report.feedback.original_rcpt_to == ("rcpt@hotmail.example",)

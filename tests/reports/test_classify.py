@@ -1,0 +1,154 @@
+"""Replies get the class that they mean, by rules that can be read, ordered and replaced."""
+
+from __future__ import annotations
+
+import pytest
+
+from angarium.reports.classify import Classifier, RuleError, Verdict
+from angarium.reports.rules import SHIPPED, shipped
+from angarium.reports.values import Reply
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(shipped())
+
+
+CASES = [
+    ("550 5.1.1 <a@example.net>: Recipient address rejected: User unknown in local recipient table", "InvalidRecipient"),
+    ("550 No such user here", "InvalidRecipient"),
+    ("550 Requested action not taken: mailbox unavailable", "InvalidRecipient"),
+    ("550 5.4.1 Recipient address rejected: Access denied", "InvalidRecipient"),
+    ("550 utilisateur inconnu", "InvalidRecipient"),
+    ("554 delivery error: dd This user doesn't have an example.com account", "InvalidRecipient"),
+    ("550 5.2.1 The email account that you tried to reach is disabled", "InactiveMailbox"),
+    ("550 account suspended", "InactiveMailbox"),
+    ("552 5.2.2 Mailbox full", "QuotaIssues"),
+    ("452 4.2.2 The recipient's inbox is out of storage space", "QuotaIssues"),
+    ("552 5.3.4 Message size exceeds fixed maximum message size", "QuotaIssues"),
+    ("550 5.1.8 <a@example.net>: Sender address rejected: Domain not found", "InvalidSender"),
+    ("553 sender verify failed", "InvalidSender"),
+    ("550 5.7.26 Unauthenticated email from example.net is not accepted due to domain's DMARC policy", "AuthenticationFailed"),
+    ("550 5.7.1 SPF check failed", "AuthenticationFailed"),
+    ("554 5.7.1 Client host rejected: cannot find your reverse hostname", "AuthenticationFailed"),
+    ("550 5.7.1 Relaying denied", "RelayDenied"),
+    ("554 5.7.1 <a@example.net>: Relay access denied", "RelayDenied"),
+    ("553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", "RelayDenied"),
+    ("554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using zen.spamhaus.org", "SpamBlock"),
+    ("421 4.7.0 [TSS04] Messages from 192.0.2.9 temporarily deferred due to unexpected volume or user complaints", "SpamBlock"),
+    ("550 SC-001 Unfortunately, messages from 192.0.2.9 weren't sent", "SpamBlock"),
+    ("450 4.2.0 <a@example.net>: Recipient address rejected: Greylisted", "SpamBlock"),
+    ("550 5.7.1 This message has been identified as spam", "SpamContent"),
+    ("554 5.7.1 Message contains a virus", "VirusRelated"),
+    ("552 5.7.0 This message was blocked because its content presents a potential security issue", "ProhibitedAttachment"),
+    ("550 5.1.2 Host unknown", "BadDomain"),
+    ("556 5.1.10 Recipient address has null MX", "BadDomain"),
+    ("551 5.4.7 message expired after 5 days", "MessageExpired"),
+    ("451 4.4.1 connect to mx.example.net[192.0.2.9]:25: Connection timed out", "NoAnswerFromHost"),
+    ("421 4.4.2 Connection dropped", "BadConnection"),
+    ("554 5.4.6 Too many hops", "RoutingErrors"),
+    ("452 4.5.3 Too many recipients", "TooManyRecipients"),
+    ("501 5.5.4 Invalid arguments", "ProtocolErrors"),
+    ("451 4.3.0 Temporary lookup failure", "TransientFailure"),
+    ("451 4.5.4 x", "ProtocolErrors"),
+    ("550 5.2.2 x", "QuotaIssues"),
+    ("551 4.7.17 x", "InvalidRecipient"),
+    ("551 4.7.18 x", "BadDomain"),
+    ("525 4.7.13 x", "InactiveMailbox"),
+    ("550 5.7.27 x", "InvalidSender"),
+    ("550 hic sunt leones", "Uncategorized"),
+    ("", "Uncategorized"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_shipped_rules(classifier: Classifier, text: str, expected: str) -> None:
+    """The shipped rules know what mail systems and providers say."""
+    assert classifier.classify(text).bounce_class == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "dead"),
+    [
+        ("550 5.1.1 User unknown", "yes"),
+        ("450 4.1.1 User unknown", "unknown"),
+        ("552 5.2.2 Mailbox full", "no"),
+        ("554 5.7.1 blocked using zen.spamhaus.org", "no"),
+        ("550 5.2.1 account disabled", "unknown"),
+        ("550 hic sunt leones", "unknown"),
+    ],
+)
+def test_dead_address(classifier: Classifier, text: str, dead: str) -> None:
+    """An address is dead only by a permanent reply that says so."""
+    assert classifier.classify(text).dead_address == dead
+
+
+def test_the_rule_is_named(classifier: Classifier) -> None:
+    """A verdict names pattern, file and line."""
+    rule = classifier.classify("556 x").rule
+    assert rule is not None
+    texts = dict(shipped())
+    assert rule.line is not None
+    assert rule.pattern in texts[rule.file].split("\n")[rule.line - 1]
+
+
+def test_every_rule_knows_its_line(classifier: Classifier) -> None:
+    """The line of each shipped pattern is found, and they stand in the order of the files."""
+    places = [(SHIPPED.index(rule.file), rule.line or 0) for rule in classifier.rules]
+    assert all(line for _, line in places)
+    assert places == sorted(places)
+
+
+def test_the_first_match_wins() -> None:
+    """Earlier files win over later ones, earlier patterns over later ones, whatever the class is called."""
+    own = ("own.toml", "[rules]\nMine = ['mailbox', 'full$']\nOther = ['full']\n")
+    verdict = Classifier.load([own, *shipped()]).classify("552 mailbox full")
+    assert (verdict.bounce_class, verdict.rule.pattern if verdict.rule else None) == ("Mine", "mailbox")
+    assert Classifier.load([*shipped(), own]).classify("552 mailbox full").bounce_class == "QuotaIssues"
+
+
+def test_own_files_may_say_what_is_dead() -> None:
+    """`dead_address` of an earlier file wins."""
+    own = ("own.toml", "[rules]\nGone = ['gone']\n[dead_address]\nGone = 'yes'\nInvalidRecipient = 'no'\n")
+    mine = Classifier.load([own, *shipped()])
+    assert mine.classify("550 gone") == Verdict("Gone", mine.rules[0], "yes")
+    assert mine.classify("550 5.1.1 user unknown").dead_address == "no"
+
+
+def test_json_files() -> None:
+    """The same shape in JSON."""
+    mine = Classifier.load([("own.json", '{"rules": {"Mine": ["a\\\\d"]}}')])
+    assert mine.classify("550 a1").bounce_class == "Mine"
+    assert mine.rules[0].line == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error"),
+    [
+        ("own.toml", "[rules]\nMine = ['(']\n", "own.toml:2: not an RE2 pattern"),
+        ("own.toml", "[rules]\nMine = ['(?=x)']\n", "own.toml:2: not an RE2 pattern"),
+        ("own.toml", "[rules\n", "own.toml: "),
+        ("own.toml", "[rule]\nMine = ['a']\n", "own.toml: Object contains unknown field `rule`"),
+        ("own.json", "[]", "own.json: "),
+    ],
+)
+def test_broken_files_are_refused(name: str, text: str, error: str) -> None:
+    """A pattern or a file that cannot be used is named with its line."""
+    with pytest.raises(RuleError, match="^" + error):
+        Classifier.load([(name, text)])
+
+
+def test_without_rules_everything_is_uncategorized() -> None:
+    """No files, no classes."""
+    assert Classifier.load([]).classify("550 x").bounce_class == "Uncategorized"
+
+
+def test_replies_taken_apart_are_put_together(classifier: Classifier) -> None:
+    """What is matched is one line: code, enhanced status, words."""
+    reply = Reply(code=552, enhanced="5.2.2", text="x")
+    assert classifier.classify_reply(reply).bounce_class == "QuotaIssues"
+
+
+def test_many_lines_are_one(classifier: Classifier) -> None:
+    """Line breaks inside a reply are blanks."""
+    assert classifier.classify("550 5.1.1\nuser\r\n unknown").bounce_class == "InvalidRecipient"
