@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from angarium.testing.load import Load, LoadOptions, Results
+from angarium.testing.load import Load, Results
+from angarium.testing.mixture import LoadOptions
 from angarium.testing.rules import Action
 from angarium.testing.sink import SinkOptions
 

@@ -18,7 +18,8 @@ from rich.table import Table
 from angarium.cli.arguments import endpoint, shown_endpoint, weighted
 from angarium.cli.arguments import size as parse_size
 from angarium.mail.address import Address, AddressError
-from angarium.testing.load import Load, LoadOptions, Results
+from angarium.testing.load import Load, Results
+from angarium.testing.mixture import LoadOptions
 from angarium.testing.rules import RuleError, parse_duration
 
 _GRACE = 5.0  # seconds that messages in flight may take after the end was asked for

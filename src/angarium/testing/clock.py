@@ -19,13 +19,15 @@ import asyncio
 import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 START = 1_767_225_600.0
 """Where `now()` starts unless told otherwise: 2026-01-01T00:00:00Z."""
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _Ready = list[tuple[selectors.SelectorKey, int]]
 
 
@@ -88,7 +90,9 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.elapsed
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
         """As the standard one; until the thread is done, time stands still."""
         future = super().run_in_executor(executor, func, *args)
         announcement = self._clock.outside()

@@ -126,6 +126,9 @@ class Session(asyncio.BufferedProtocol):
         self._rest = b""  # the beginning of a command, or what waits behind a delay
         self._out: list[bytes] = []
         self._is_in_content = False
+        self._tail = b""  # the last octets of content so far, which may begin its end
+        self._size = 0
+        self._parts: list[bytes] | None = None
         self._is_deaf = False  # hangs: reads on only to see the connection end
         self._timer: asyncio.TimerHandle | None = None
         self._helo = ""
@@ -316,7 +319,7 @@ class Session(asyncio.BufferedProtocol):
             self._is_in_content = True
             self._tail = b"\r\n"
             self._size = 0
-            self._parts: list[bytes] | None = [] if self._sink.options.keeps_content else None
+            self._parts = [] if self._sink.options.keeps_content else None
 
     def _content_ended(self) -> None:
         limit = self._sink.options.max_size
