@@ -56,30 +56,43 @@ def test_route_of_a_section_is_asked_too() -> None:
     assert warning.startswith("a.toml:2: warning: relay_to accepts mail for")
 
 
-def test_default_that_relays_is_an_open_relay() -> None:
-    """`"*"` with relay_to is an open relay, unless a reason for it is written down."""
-    (warning,) = advice('["*"]\nrelay_to = true')
-    assert "open relay" in warning
-    assert advice('["*"]\nrelay_to = true\nallow = "a closed network"') == []
-
-
 def test_default_that_relays_and_logs() -> None:
     """`"*"` examines only what may not be relayed, which is nothing where it relays all."""
     warnings = advice('["*"]\nrelay_to = true\nlog_oob = true\nallow = "a closed network"')
     assert [warning.partition(" warning")[0] for warning in warnings] == ["a.toml:3:"]
 
 
-def test_networks_that_are_everybody() -> None:
-    """A network of every address believes everybody, in an entry, a listener or an overlay."""
-    everyone = (parse_network("0.0.0.0/0"),)
-    options = msgspec.structs.replace(
-        IN.options, relay_hosts=everyone, sources={"relay_hosts": Source("main.toml", 3)}
+def overlay(network: str, *peer: Overlay, via: tuple[Overlay, ...] = ()) -> Overlay:
+    source = Source("main.toml", int(network.split(".", maxsplit=1)[0].split(":", maxsplit=1)[0]))
+    return Overlay(parse_network(network), {}, peer, via, {"banner": source})
+
+
+def test_overlays_that_no_session_can_match() -> None:
+    """An overlay for a peer outside the one that holds it, or for an address nobody connects to, is told."""
+    inner = overlay("11.0.0.0/8", overlay("11.1.0.0/16"), via=(overlay("12.0.0.0/8"),))
+    listener = msgspec.structs.replace(
+        IN,
+        peer=(overlay("10.0.0.0/8", inner, overlay("10.1.0.0/16")), overlay("2001::/32")),
+        via=(overlay("10.9.0.0/16"), overlay("13.0.0.0/8")),
     )
-    inner = Overlay(everyone[0], {"relay_hosts": everyone}, (), (), {"relay_hosts": Source("main.toml", 9)})
-    listener = msgspec.structs.replace(IN, options=options, peer=(Overlay(everyone[0], {}, (), (inner,)),))
-    warnings = advice('["e.com"]\nrelay_from = ["::/0"]', listeners=(listener,))
-    assert [warning.partition(": ")[0] for warning in warnings] == ["a.toml:2", "main.toml:3", "main.toml:9"]
-    assert all("believes everybody" in warning for warning in warnings)
+    warnings = advice("", listeners=(listener,))
+    assert [warning.partition(": ")[0].partition(":")[2] for warning in warnings] == [
+        "11",
+        "12",
+        "13",
+        "2001",
+    ]
+    assert "peer 11.0.0.0/8 can never match: only addresses in 10.0.0.0/8 come here" in warnings[0]
+
+
+def test_overlays_on_every_address() -> None:
+    """A listener on every address may be reached by any."""
+    listener = msgspec.structs.replace(
+        a_listener("[::]:25"),
+        peer=(overlay("10.0.0.0/8"), overlay("2001::/32")),
+        via=(overlay("12.0.0.0/8"),),
+    )
+    assert advice("", listeners=(listener,)) == []
 
 
 def test_line_endings_where_mail_is_relayed() -> None:

@@ -159,7 +159,7 @@ def test_every_listener_option(configure: Write) -> None:
     assert options.invalid_line_endings is LineEndings.FIX
     assert options.meta == {"colour": "red", "deep": {"list": [1, True]}}
     assert str(options.sources["max_hops"]) == "angarium.toml:24"
-    written = set(LISTENER_SCHEMA.options) - {"name", "listen", "max_connections"}
+    written = set(LISTENER_SCHEMA.options) - {"name", "listen", "max_connections", "allow"}
     assert set(options.sources) == written | {"meta.colour", "meta.deep"}
 
 

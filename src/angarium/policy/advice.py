@@ -1,18 +1,19 @@
 """What in the listener_domains files is allowed, and probably not meant?
 
 Warnings for `check` and for a reload: entries that are silent where a wildcard or `"*"` above them speaks,
-domains accepted without a route to anywhere, options without effect, networks that are everybody. Pure; says
-each with file and line and what to do. The same advice about many entries is summed up after MAX_ALIKE of
-them, so that one line in a file of 100,000 does not bury the rest.
+domains accepted without a route to anywhere, options without effect, overlays that no session can match.
+Pure; says each with file and line and what to do. The same advice about many entries is summed up after
+MAX_ALIKE of them, so that one line in a file of 100,000 does not bury the rest.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-from angarium.policy.config import Listener, Overlay, Problem, Source
+from angarium.policy.config import Listener, Network, Overlay, Problem, Source
 from angarium.policy.match import Entry, KeyKind, PolicyTables, Setting, Table, is_on
 
 MAX_ALIKE = 20
@@ -24,12 +25,12 @@ HasRoute = Callable[[str], bool]
 
 
 def advise(tables: PolicyTables, listeners: Sequence[Listener], has_route: HasRoute) -> list[Problem]:
-    """Every warning about the domains and the listeners' relay_hosts of one configuration."""
+    """Every warning about the domains and the listeners' overlays of one configuration."""
     advisor = _Advisor(tables, has_route)
     for table in _tables(tables):
         advisor.table(table)
     for listener in listeners:
-        advisor.relay_hosts(listener)
+        advisor.overlays(listener)
     return advisor.sum_up()
 
 
@@ -71,14 +72,11 @@ class _Advisor:
         """Look at every entry of one level."""
         for key, row in table.items():
             settings = self._tables.settings(_kind(key), key, row)
-            accepted = "allow" in settings
             self._no_effect(settings)
             if table is self._tables.top:
                 self._silent(key, settings)
             if _is(settings.get("relay_to")):
-                self._relay_to(key, settings["relay_to"], accepted)
-            if (networks := settings.get("relay_from")) is not None and not accepted:
-                self._wide("relay_from", networks.value, networks.source)
+                self._relay_to(key, settings["relay_to"])
 
     def _silent(self, key: str, settings: Settings) -> None:
         """Contract 2.1: the entry found inherits nothing."""
@@ -104,13 +102,8 @@ class _Advisor:
         assert entry is not None
         return entry.found[0].source
 
-    def _relay_to(self, key: str, setting: Setting[Any], accepted: bool) -> None:
-        if key == "*" and not accepted:
-            text = (
-                '"*" with relay_to = true relays from anyone to everywhere, an open relay: list the domains'
-            )
-            self.warn("open relay", setting.source, text)
-        elif key != "*" and not key.startswith("[") and not self._has_route(key):
+    def _relay_to(self, key: str, setting: Setting[Any]) -> None:
+        if key != "*" and not key.startswith("[") and not self._has_route(key):
             text = f'relay_to accepts mail for "{key}", but no queues file routes it, and its MX is this host'
             advice = f"write [queue.'{key}'] routing_domain = '[ADDRESS]'"
             self.warn("relay_to without a route", setting.source, f"{text}: {advice}")
@@ -135,27 +128,40 @@ class _Advisor:
                 )
                 self.warn('"*"', setting.source, f"{text}: give the domains entries of their own")
 
-    def _wide(self, option: str, networks: Iterable[Any], source: Source) -> None:
-        for network in networks:
-            if network.prefixlen == 0:
-                text = f"{option} believes everybody: {network} is every address: name those that you mean"
-                self.warn("believing everybody", source, text)
+    def overlays(self, listener: Listener) -> None:
+        """Look for overlays that no session on this listener can match."""
+        address = ip_address(listener.host)
+        everywhere: Network | None = None if address.is_unspecified else ip_network(address)
+        peers = None if address.version == 6 else ip_network("0.0.0.0/0")
+        self._unmatched(listener, peers, everywhere)
 
-    def relay_hosts(self, listener: Listener) -> None:
-        """Look at whom a listener and its overlays believe."""
-        source = listener.options.sources.get("relay_hosts")
+    def _unmatched(self, holder: Listener | Overlay, peers: Network | None, locals_: Network | None) -> None:
+        """`peers` and `locals_` are what the sessions that come here have in common; None: nothing."""
+        for overlay in holder.peer:
+            self._meets(overlay, "peer", peers)
+            self._unmatched(overlay, _narrower(overlay.network, peers), locals_)
+        for overlay in holder.via:
+            self._meets(overlay, "via", locals_)
+            self._unmatched(overlay, peers, _narrower(overlay.network, locals_))
+
+    def _meets(self, overlay: Overlay, kind: str, around: Network | None) -> None:
+        if around is None or _overlap(overlay.network, around):
+            return
+        source = next(iter(overlay.sources.values()), None)
         if source is not None:
-            self._wide("relay_hosts", listener.options.relay_hosts, source)
-        for overlay in _overlays((*listener.peer, *listener.via)):
-            source = overlay.sources.get("relay_hosts")
-            if source is not None:
-                self._wide("relay_hosts", overlay.options["relay_hosts"], source)
+            text = f"{kind} {overlay.network} can never match: only addresses in {around} come here"
+            self.warn("overlays that never match", source, f"{text}: take it out")
 
 
-def _overlays(overlays: Iterable[Overlay]) -> Iterator[Overlay]:
-    for overlay in overlays:
-        yield overlay
-        yield from _overlays((*overlay.peer, *overlay.via))
+def _narrower(network: Network, around: Network | None) -> Network:
+    """The narrower of two networks that overlap."""
+    if around is None or not _overlap(network, around):
+        return network
+    return max(network, around, key=lambda each: each.prefixlen)
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)
 
 
 def _kind(key: str) -> KeyKind:

@@ -112,6 +112,8 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """As written, `ADDR:PORT` or `[ADDR6]:PORT`."""
     options: ListenerOptions
     max_connections: int = 32768
+    allow: str | None = None
+    """Why it may be an open relay; None: it may not."""
     peer: tuple[Overlay, ...] = ()
     via: tuple[Overlay, ...] = ()
     sources: Mapping[str, Source] = {}

@@ -50,6 +50,13 @@ def _line_endings(value: object) -> LineEndings:
     return LineEndings(values.one_of("Deny", "Fix")(value))
 
 
+def _reason(value: object) -> str:
+    reason = values.text(value)
+    if not reason.strip():
+        raise BadValueError("'' is no reason: say why anybody may relay here, or take it out")
+    return reason
+
+
 def _batch_handling(value: object) -> str:
     if value == "BatchByDomain":
         raise BadValueError(
@@ -122,6 +129,7 @@ LISTENER_SCHEMA = Schema(
         "name": values.text,
         "listen": values.listen,
         "max_connections": whole_number(1),
+        "allow": _reason,
         **OVERLAY_OPTIONS,
     },
     tables=("peer", "via"),
@@ -130,7 +138,7 @@ LISTENER_SCHEMA = Schema(
 OVERLAY_SCHEMA = Schema(
     OVERLAY_OPTIONS,
     tables=("peer", "via"),
-    refused=_REFUSED | dict.fromkeys(("name", "listen", "max_connections"), _ON_LISTENERS_ALONE),
+    refused=_REFUSED | dict.fromkeys(("name", "listen", "max_connections", "allow"), _ON_LISTENERS_ALONE),
 )
 
 
@@ -154,7 +162,7 @@ def _read_listener(
     own = reader.options(table, LISTENER_SCHEMA, *path)
     listen = own.values.pop("listen", DEFAULT_LISTEN)
     name = own.values.pop("name", None)
-    most = {"max_connections": own.values.pop("max_connections")} if "max_connections" in own.values else {}
+    more = {key: own.values.pop(key) for key in ("max_connections", "allow") if key in own.values}
     return Listener(
         name=name,
         listen=listen,
@@ -162,7 +170,7 @@ def _read_listener(
         peer=_read_overlays(reader, table, *path, "peer"),
         via=_read_overlays(reader, table, *path, "via"),
         sources={"listen": reader.document.source(*path), **own.sources},
-        **most,
+        **more,
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from angarium.mail.address import AddressError, normalize_domain
 from angarium.policy import values
@@ -21,6 +23,7 @@ from angarium.policy.config import (
     Configuration,
     ControlConfig,
     DnsConfig,
+    Listener,
     ListenerOptions,
     LogConfig,
     Network,
@@ -31,9 +34,10 @@ from angarium.policy.config import (
 from angarium.policy.domains import load_domains
 from angarium.policy.hooks import DEFAULT_TIMEOUT, Hooks, Policy
 from angarium.policy.listeners import read_listeners
+from angarium.policy.match import PolicyTables
 from angarium.policy.networks import parse_network
 from angarium.policy.program import run_program
-from angarium.policy.queues import load_queues
+from angarium.policy.queues import QueueTable, load_queues
 from angarium.policy.source import Document, read_document, read_octets
 from angarium.policy.tables import NOT_YET, Options, Reader, Schema, unknown
 from angarium.policy.values import duration, size, whole_number
@@ -108,21 +112,41 @@ def find_main_file() -> Path:
     raise ConfigError([Problem(Source(PLACES[0], 1), text)])
 
 
-def load(path: str | Path) -> Configuration:
-    """Load the main file and all that it names; raises ConfigError with every problem that was found."""
+class TablesDiffer(Exception):  # noqa: N818 - it is an outcome
+    """Tables that were read elsewhere belong to another main file: something changed in between."""
+
+
+class Tables(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What the files that the main file names hold, read already."""
+
+    domains: PolicyTables
+    queues: QueueTable
+    files: tuple[Path, ...]
+    """Absolute, in the order in which the main file names them."""
+    digests: tuple[bytes, ...]
+    empty: tuple[str, ...]
+    labels: tuple[str, ...]
+    """The listeners that the sections were bound to."""
+
+
+def load(path: str | Path, tables: Tables | None = None) -> Configuration:
+    """Load the main file and all that it names; raises ConfigError with every problem that was found.
+
+    With `tables`, only the main file is read; raises TablesDiffer where they belong to another version of it.
+    """
     main = Path(path)
     if main.suffix != ".py":
-        return _Loading(read_document(main)).configuration()
+        return _Loading(read_document(main), tables=tables).configuration()
     content = read_octets(main)
     policy, notes = run_program(main, content)
     program = hashlib.sha256(content).digest()
     if policy.base is not None:
-        loading = _Loading(read_document(policy.base, policy.source), policy, main, program)
+        loading = _Loading(read_document(policy.base, policy.source), policy, main, program, tables)
     else:
         document = Document(
             policy.source.file, main.absolute(), policy.data, program, {(): policy.source.line}
         )
-        loading = _Loading(document, policy)
+        loading = _Loading(document, policy, tables=tables)
     loading.problems += notes
     return loading.configuration()
 
@@ -136,14 +160,16 @@ class _Loading:
         policy: Policy | None = None,
         program: Path | None = None,
         program_digest: bytes = b"",
+        tables: Tables | None = None,
     ) -> None:
         self.problems: list[Problem] = []
+        self._tables = tables
         self._main = main
         self._policy = policy
         self._reader = Reader(main, self.problems)
         self._sources: dict[str, Source] = {}
         self._files = [*([program.absolute()] if program else []), main.path]
-        self._digests = [program_digest, main.digest]
+        self._digests = [*([program_digest] if program else []), main.digest]
         self._empty = [main.file] if main.is_empty else []
 
     def configuration(self) -> Configuration:
@@ -166,11 +192,7 @@ class _Loading:
             "dns": DnsConfig(**self._options(DNS_SCHEMA, "dns").values),
         }
         lists = self._options(POLICY_SCHEMA, "policy")
-        domains, problems = load_domains(self._documents(lists, "listener_domains"), listeners)
-        self.problems += problems
-        queues, problems = load_queues(self._documents(lists, "queues"))
-        self.problems += problems
-        self.problems += advise(domains, listeners, lambda key: queues.lookup(key).routing_domain is not None)
+        domains, queues = self._read_tables(lists, listeners)
         self._give_up_if_wrong()
         return Configuration(
             **{**own.values, "hostname": hostname},
@@ -184,6 +206,31 @@ class _Loading:
             files=tuple(self._files),
             empty_files=tuple(self._empty),
         )
+
+    def _read_tables(
+        self, lists: Options, listeners: tuple[Listener, ...]
+    ) -> tuple[PolicyTables, QueueTable]:
+        if self._tables is not None:
+            return self._take_tables(self._tables, lists, listeners)
+        domains, problems = load_domains(self._documents(lists, "listener_domains"), listeners)
+        self.problems += problems
+        queues, problems = load_queues(self._documents(lists, "queues"))
+        self.problems += problems
+        self.problems += advise(domains, listeners, lambda key: queues.lookup(key).routing_domain is not None)
+        return domains, queues
+
+    def _take_tables(
+        self, tables: Tables, lists: Options, listeners: tuple[Listener, ...]
+    ) -> tuple[PolicyTables, QueueTable]:
+        """Take what was read elsewhere, if it is what this main file names."""
+        names = [name for option in ("listener_domains", "queues") for name in lists.values.get(option, ())]
+        files = tuple(Path(self._path(name)).absolute() for name in names)
+        if files != tables.files or labels(listeners) != tables.labels:
+            raise TablesDiffer
+        self._files += tables.files
+        self._digests += tables.digests
+        self._empty += tables.empty
+        return tables.domains, tables.queues
 
     def _hooks(self, timeout: float) -> Hooks:
         return Hooks(self._policy.handlers if self._policy else {}, timeout)
@@ -262,6 +309,19 @@ class _Loading:
             self._digests.append(document.digest)
             self._empty += [document.file] if document.is_empty else []
         return documents
+
+
+def labels(listeners: Iterable[Listener]) -> tuple[str, ...]:
+    """What sections are bound by: each listener's name, and where it listens."""
+    return tuple(f"{listener.label} {listener.listen}" for listener in listeners)
+
+
+def hash_of(files: Iterable[Path]) -> str | None:
+    """The hash that a configuration of these files would have now; None where one of them cannot be read."""
+    try:
+        return _hash([hashlib.sha256(read_octets(path)).digest() for path in files])
+    except ConfigError:
+        return None
 
 
 def _machine_name() -> str:

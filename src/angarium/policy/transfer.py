@@ -95,12 +95,12 @@ def _chunks(tables: PolicyTables) -> Iterator[_Chunk]:
             for listener, local, scope in scopes
         ],
     )
-    for some in _batches(tables.shapes):
+    for some in batches(tables.shapes):
         yield _Shapes(some)
     for number, table in sections.values():
         yield from _rows(number, table)
     for number, mapping in identities.values():
-        for pairs in _batches(mapping.items()):
+        for pairs in batches(mapping.items()):
             yield _Identities(number, [identity for identity, _ in pairs], [name for _, name in pairs])
 
 
@@ -114,13 +114,14 @@ def _unique(values: Iterable[T]) -> dict[int, tuple[int, T]]:
 
 def _rows(number: int, table: Table) -> Iterator[_Rows]:
     for part, rows in ((0, table.exact), (1, table.wildcards)):
-        for pairs in _batches(rows.items()):
+        for pairs in batches(rows.items()):
             yield _Rows(number, part, [name for name, _ in pairs], [row for _, row in pairs])
     if table.default is not None:
         yield _Rows(number, 2, ["*"], [table.default])
 
 
-def _batches(values: Iterable[T]) -> Iterator[list[T]]:
+def batches(values: Iterable[T]) -> Iterator[list[T]]:
+    """The values in lists of at most CHUNK."""
     iterator = iter(values)
     while batch := list(islice(iterator, CHUNK)):
         yield batch
