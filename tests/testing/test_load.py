@@ -36,6 +36,13 @@ def test_every_message_arrives_once(pipelining: bool):
     assert results.octets == 80_000
 
 
+def test_octets_are_those_of_the_content():
+    """What is counted is what arrives, also where a size is smaller than a header section."""
+    with serving() as (sink, received):
+        results = send(sink.address, sizes=((1, 1.0), (300, 1.0), (301, 1.0)))
+    assert results.octets == sum(len(message.content) for message in received)
+
+
 def test_weights_make_the_mixture():
     """Sizes and recipients come up as often as their weights say."""
     with serving() as (sink, received):

@@ -65,6 +65,18 @@ def test_each_message_is_a_line_and_a_file(tmp_path: Path):
     assert "messages=1" in err
 
 
+def test_it_ends_when_nobody_reads_on():
+    """`angarium sink --print | head` ends like any other program of a pipe: quietly."""
+    with running("sink", *FREE, "--print") as process:
+        port = listening_port(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        with smtplib.SMTP("127.0.0.1", port, local_hostname="c") as client:
+            client.sendmail("a@x", ["b@y"], b"x\r\n")
+        assert process.wait(10) == 0
+        assert "Traceback" not in (process.stderr.read() if process.stderr else "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_summary(number: signal.Signals):
     """Ctrl-C and SIGTERM end with status 0 and the counters; refusals are listed."""

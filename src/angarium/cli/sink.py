@@ -121,19 +121,27 @@ class _Output:
         self.interval = interval
         self.is_live = sys.stdout.isatty() and not as_json and not lines
         self._shown = _values(Counters())
+        self.has_reader = True
 
     def message(self, message: Received, name: str | None) -> None:
         if not self.lines:
             return
         line = _description(message, name)
-        print(json.dumps(line) if self.as_json else _as_text(line), flush=True)
+        self._print(line)
 
     def counters(self, counters: Counters) -> None:
         """One line, unless nothing has changed since the last."""
         values = _values(counters)
         if not self.lines and values != self._shown:
             self._shown = values
+            self._print(values)
+
+    def _print(self, values: dict[str, Any]) -> None:
+        try:
             print(json.dumps(values) if self.as_json else _as_text(values), flush=True)
+        except BrokenPipeError:  # `angarium sink | head`: nobody reads on, and nothing is left to be said
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self.has_reader = False
 
 
 def _description(message: Received, name: str | None) -> dict[str, Any]:
@@ -195,6 +203,8 @@ class _Program:
     def _take(self, message: Received) -> None:
         name = self._maildir.keep(message.content) if self._maildir is not None else None
         self._output.message(message, name)
+        if not self._output.has_reader:
+            self._stop.set()
         if self._limit and self._server.counters.messages >= self._limit:
             # The reply to this message is on its way; it goes out before the sockets close.
             asyncio.get_running_loop().call_later(0.05, self._stop.set)
@@ -227,6 +237,8 @@ class _Program:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), interval)
             show()
+            if not self._output.has_reader:
+                return
 
     def _summary(self) -> None:
         counters = self._server.counters

@@ -58,6 +58,8 @@ class Mixture:
         self._number = 0
         self._run = f"{os.getpid():x}.{time.time_ns():x}@{options.ehlo_name}"
         self._bodies = {size: _body(size, options.sender, self._head()) for size in self._sizes}
+        # What is smaller than its header section is as large as that; the final dot does not count.
+        self._octets = {size: len(self._head()) + len(body) - 3 for size, body in self._bodies.items()}
 
     def _head(self) -> bytes:
         """The field that tells messages apart; always of the same length."""
@@ -67,7 +69,11 @@ class Mixture:
     def next_message(self) -> tuple[list[bytes], list[bytes], int]:
         """Envelope commands, content parts as they go on the wire, and size of the next message."""
         size = self._sizes[0] if len(self._sizes) == 1 else self._choose_size()
-        return [self._mail, *self._choose_recipients()], [self._head(), self._bodies[size]], size
+        return (
+            [self._mail, *self._choose_recipients()],
+            [self._head(), self._bodies[size]],
+            self._octets[size],
+        )
 
     def _choose_size(self) -> int:
         return self._random.choices(self._sizes, self._size_weights)[0]
