@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+_CONTROLS = dict.fromkeys([*range(32), 127], " ")
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)\s*")
 
 
@@ -107,5 +108,5 @@ def reply(code: int, text: str) -> Reply:
     for line in text.split("\n"):
         status, rest = split_enhanced(line)
         enhanced = enhanced or status
-        lines.append("".join(c if c >= " " and c != "\x7f" else " " for c in rest).strip())
+        lines.append((rest if rest.isprintable() else rest.translate(_CONTROLS)).strip())
     return Reply(code, enhanced, "\n".join(lines) or "")

@@ -161,7 +161,7 @@ class Connection(asyncio.BufferedProtocol):
         """Queue octets for sending; `drain` waits until the peer keeps up."""
         self.transport.write(data)
 
-    def write_parts(self, parts: Sequence[bytes | memoryview]) -> None:
+    def write_parts(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         """Queue several pieces in one go, uncopied where the loop can."""
         self.transport.writelines(parts)
 

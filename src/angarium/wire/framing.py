@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from io import IncrementalNewlineDecoder
 
+Octets = bytes | bytearray | memoryview
+
 CRLF = b"\r\n"
 HEAD = 64
 """Octets that are kept of a line longer than its bound."""
@@ -200,7 +202,7 @@ def has_long_line(content: bytes, line_length: int) -> bool:
     return False
 
 
-def wire_content(parts: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
+def wire_content(parts: Sequence[Octets]) -> list[Octets]:
     """Content as it goes on the wire: dots stuffed, a final CRLF, and the end (RFC 5321 section 4.5.2).
 
     Parts that are canonical, end with CRLF and need no stuffing are passed on as they are. What is not
@@ -209,14 +211,14 @@ def wire_content(parts: Sequence[bytes | memoryview]) -> list[bytes | memoryview
     content = [part for part in parts if len(part)]
     if any(part[-2:] != CRLF for part in content[:-1]):
         content = [b"".join(content)]
-    out: list[bytes | memoryview] = []
+    out: list[Octets] = []
     for part in content:
         out += _stuffed(part)
     out.append(b".\r\n" if not out or out[-1][-2:] == CRLF else _END)
     return out
 
 
-def _stuffed(part: bytes | memoryview) -> Iterable[bytes | memoryview]:
+def _stuffed(part: Octets) -> Iterable[Octets]:
     octets = part if isinstance(part, bytes) else bytes(part)
     if not is_canonical(octets):
         octets = part = canonical(octets)

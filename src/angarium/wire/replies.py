@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from angarium.mail.status import Reply, reply
 from angarium.wire.framing import Input
@@ -15,6 +16,7 @@ from angarium.wire.framing import Input
 MAX_LINE = 4096  # octets; RFC 5321 section 4.5.3.1.5 allows 512, real servers send more
 MAX_LINES = 200
 
+_SHORT = 80
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 
 
@@ -45,6 +47,10 @@ class ReplyReader:
         """The next whole reply, or None; raises NotAReply."""
         while (taken := self._input.take_line(MAX_LINE)) is not None:
             line, length = taken
+            if length <= _SHORT and not self._lines:
+                answer = _short_reply(line)
+                if answer is not None:
+                    return answer
             if length > MAX_LINE or len(self._lines) >= MAX_LINES:
                 raise NotAReply("a reply that is too long")
             if self._add(line):
@@ -62,6 +68,15 @@ class ReplyReader:
         self._code = match[1]
         self._lines.append((match[3] or b"").decode("utf-8", "replace").replace("\n", " "))
         return match[2] != b"-"
+
+
+@lru_cache(maxsize=1024)
+def _short_reply(line: bytes) -> Reply | None:
+    """A reply of one short line, or None where it is something else. Most replies come again and again."""
+    match = _LINE.fullmatch(line)
+    if match is None or match[2] == b"-":
+        return None
+    return reply(int(match[1]), (match[3] or b"").decode("utf-8", "replace").replace("\n", " "))
 
 
 @dataclass(frozen=True, slots=True)

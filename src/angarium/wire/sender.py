@@ -24,7 +24,7 @@ from enum import Enum
 from angarium.mail.envelope import Envelope
 from angarium.mail.status import Reply
 from angarium.wire.events import NEED_DATA, NeedData
-from angarium.wire.framing import CRLF, wire_content
+from angarium.wire.framing import CRLF, Octets, wire_content
 from angarium.wire.replies import NotAReply, PeerExtensions, ReplyReader
 from angarium.wire.requests import mail_command, rcpt_command
 
@@ -171,7 +171,7 @@ class _Transaction:
 
     commands: list[str]
     """MAIL, and RCPT for each recipient."""
-    content: Sequence[bytes | memoryview]
+    content: Sequence[Octets]
     grouped: bool
     """MAIL, RCPT and DATA went out in one group."""
     accepted: list[int]
@@ -189,7 +189,7 @@ class Sender:
         self._lmtp = lmtp
         self._may_pipeline = pipelining
         self._replies = ReplyReader()
-        self._output: list[bytes | memoryview] = []
+        self._output: list[Octets] = []
         self._awaited: deque[tuple[Stage, int | None]] = deque([(Stage.GREETING, None)])
         self._events: deque[_Told] = deque()
         self._transaction: _Transaction | None = None
@@ -242,7 +242,7 @@ class Sender:
 
     def _take(self, answer: Reply) -> None:
         """Match a reply to what awaits it."""
-        during = self.during
+        during = self.during if answer.closes else ""
         if self._awaited:
             stage, index = self._awaited[0]
             _require_sense(stage, answer)
@@ -256,6 +256,12 @@ class Sender:
             self._end(during)
 
     def _answered(self, stage: Stage, index: int | None, answer: Reply) -> None:
+        if self._transaction is not None and stage is not Stage.RSET:
+            self._take_in_transaction(self._transaction, stage, index, answer)
+        else:
+            self._answered_alone(stage, answer)
+
+    def _answered_alone(self, stage: Stage, answer: Reply) -> None:
         match stage:
             case Stage.GREETING:
                 self._events.append(Greeting(answer))
@@ -267,10 +273,8 @@ class Sender:
                 self._events.append(AuthReply(answer))
             case Stage.RSET:
                 self._take_rset(answer)
-            case Stage.QUIT:
-                self._events.append(QuitReply(answer))
             case _:
-                self._take_in_transaction(stage, index, answer)
+                self._events.append(QuitReply(answer))
 
     def _take_ehlo(self, stage: Stage, answer: Reply) -> None:
         offers = stage is Stage.EHLO and answer.is_positive
@@ -293,7 +297,7 @@ class Sender:
 
     # What goes out
 
-    def data_to_send(self) -> list[bytes | memoryview]:
+    def data_to_send(self) -> list[Octets]:
         """Everything to be sent since the last call, in pieces; write them at once."""
         output, self._output = self._output, []
         return output
@@ -344,7 +348,7 @@ class Sender:
 
     # A transaction
 
-    def start_transaction(self, envelope: Envelope, content: Sequence[bytes | memoryview]) -> None:
+    def start_transaction(self, envelope: Envelope, content: Sequence[Octets]) -> None:
         """Send a message to all recipients of the envelope.
 
         Content is canonical; dots are stuffed here. Raises RuntimeError while the sender is not idle, and
@@ -374,17 +378,18 @@ class Sender:
         self._awaited.extend((Stage.RCPT, index) for index in range(len(commands) - 1))
         self._awaited.append((Stage.DATA, None))
 
-    def _take_in_transaction(self, stage: Stage, index: int | None, answer: Reply) -> None:
-        assert self._transaction is not None
+    def _take_in_transaction(
+        self, transaction: _Transaction, stage: Stage, index: int | None, answer: Reply
+    ) -> None:
         match stage:
             case Stage.MAIL:
-                self._take_mail(self._transaction, answer)
+                self._take_mail(transaction, answer)
             case Stage.RCPT:
-                self._take_rcpt(self._transaction, index or 0, answer)
+                self._take_rcpt(transaction, index or 0, answer)
             case Stage.DATA:
-                self._take_data(self._transaction, answer)
+                self._take_data(transaction, answer)
             case _:
-                self._take_content(self._transaction, index, answer)
+                self._take_content(transaction, index, answer)
 
     def _take_mail(self, transaction: _Transaction, answer: Reply) -> None:
         transaction.failed = not answer.is_positive
@@ -447,6 +452,9 @@ class Sender:
 
 def _require_sense(stage: Stage, answer: Reply) -> None:
     """Raise NotAReply for a class of reply that the command cannot have (RFC 5321 section 4.3.2)."""
-    may_go_on = stage in {Stage.DATA, Stage.AUTH}
-    if (answer.is_intermediate and not may_go_on) or (answer.is_positive and stage is Stage.DATA):
+    if stage is Stage.DATA:
+        is_senseless = answer.is_positive
+    else:
+        is_senseless = answer.is_intermediate and stage is not Stage.AUTH
+    if is_senseless:
         raise NotAReply(f"{answer.code} in answer to {stage.value}")
