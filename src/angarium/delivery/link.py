@@ -8,7 +8,7 @@ is to be said at one moment leaves in one write. Knows nothing of queues, and ju
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from angarium.mail.envelope import Envelope
 from angarium.mail.status import Reply
 from angarium.net.connection import Connection, ConnectionTrouble, TimedOut, connect
 from angarium.wire.events import NEED_DATA
+from angarium.wire.framing import Octets
 from angarium.wire.sender import (
     Disconnected,
     EhloReply,
@@ -122,7 +123,7 @@ class Link:
             self.unexpected(event)
         return event
 
-    def start(self, envelope: Envelope, content: list[bytes | memoryview]) -> None:
+    def start(self, envelope: Envelope, content: Sequence[Octets]) -> None:
         """Begin a transaction; `flush` sends it. Raises ValueError for an envelope that cannot be said."""
         self.stage = Stage.MAIL
         self.sender.start_transaction(envelope, content)

@@ -8,12 +8,14 @@ since it may arrive twice. Refuses nothing: every stage and every cause has a ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
 
 from angarium.mail.envelope import Envelope
 from angarium.mail.status import Reply, reply
+from angarium.wire.framing import Octets
 
 
 class Stage(Enum):
@@ -148,10 +150,9 @@ def cause_of(answer: Reply) -> Cause:
 
 def judge(stage: Stage, answer: Reply) -> Ruling:
     """What a reply at a stage means. Nobody asks about the 354 that DATA hopes for; there, 2yz is odd."""
-    cause = cause_of(answer)
-    if stage is Stage.DATA and cause is Cause.ACCEPTED:
-        cause = Cause.ODD
-    return RULINGS[stage][cause]
+    if answer.is_positive:
+        return RULINGS[stage][Cause.ODD] if stage is Stage.DATA else _GO_ON
+    return RULINGS[stage][cause_of(answer)]
 
 
 def judge_recipient(answer: Reply, *, accepted_before: int) -> Ruling:
@@ -229,7 +230,7 @@ def fault_reply(stage: Stage, cause: Cause, detail: str = "") -> Reply:
     return reply(451, f"{_FAULT_TEXT[cause]} at {stage.value}{': ' if detail else ''}{detail}")
 
 
-def unfit(envelope: Envelope, content: list[bytes | memoryview], offer: Offer) -> Reply | None:
+def unfit(envelope: Envelope, content: Sequence[Octets], offer: Offer) -> Reply | None:
     """Why a message may not go to a next hop with this offer (decided before MAIL), or None where it may."""
     if offer.size and sum(map(len, content)) > offer.size:
         return TOO_BIG
@@ -248,7 +249,7 @@ class Offer(msgspec.Struct, frozen=True):
     smtputf8: bool = False
 
 
-def _needs_smtputf8(envelope: Envelope, content: list[bytes | memoryview]) -> bool:
+def _needs_smtputf8(envelope: Envelope, content: Sequence[Octets]) -> bool:
     """RFC 6531 section 3.2: an internationalised address, or a header section of a message declared so."""
     addresses = [recipient.address for recipient in envelope.recipients]
     if envelope.sender is not None:
@@ -258,5 +259,5 @@ def _needs_smtputf8(envelope: Envelope, content: list[bytes | memoryview]) -> bo
     return envelope.smtputf8 and not b"".join(content).partition(b"\r\n\r\n")[0].isascii()
 
 
-def _is_ascii(part: bytes | memoryview) -> bool:
+def _is_ascii(part: Octets) -> bool:
     return bytes(part).isascii()
