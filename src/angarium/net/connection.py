@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
+
+from angarium.net.tls import Layer, TlsError, TlsFacts
 
 if TYPE_CHECKING:
     from asyncio import BaseTransport, Transport
@@ -19,10 +22,12 @@ Endpoint = tuple[str, int]
 
 MAX_UNREAD = 256 * 1024
 """Octets that may wait for a busy owner before reading stops."""
+MAX_UNSENT = 4 * 1024 * 1024
+"""Octets of TLS that may wait for a peer that does not read; it could make us answer without a command."""
 _READ_SIZE = 256 * 1024
 
 
-class ConnectionTrouble(Exception):
+class ConnectionTrouble(Exception):  # noqa: N818 - what happened
     """The connection cannot go on; the text says why."""
 
 
@@ -34,11 +39,15 @@ class ConnectFailed(ConnectionTrouble):
     """No connection came about."""
 
 
-class Connection(asyncio.BufferedProtocol):
-    """The shell around one socket. `receive` and `drain` have one waiter at a time: the session that owns it."""
+class HandshakeFailed(ConnectionTrouble):
+    """TLS did not come about; the connection is gone."""
 
-    __slots__ = ("_deadline", "_ended", "_error", "_input", "_loop", "_paused", "_reader", "_timer", "_unread",
-                 "_writable", "local", "peer", "transport")  # fmt: skip
+
+class Connection(asyncio.BufferedProtocol):
+    """The shell around one socket. `receive` and `drain` have one waiter at a time: the session."""
+
+    __slots__ = ("_deadline", "_ended", "_error", "_input", "_loop", "_paused", "_reader", "_timer", "_tls",
+                 "_unread", "_writable", "local", "peer", "transport")  # fmt: skip
 
     # One buffer for all: it is emptied before the loop reads again from anybody.
     _scratch = memoryview(bytearray(_READ_SIZE))
@@ -54,6 +63,7 @@ class Connection(asyncio.BufferedProtocol):
         self._error: ConnectionTrouble | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._tls: Layer | None = None
         self.peer: Endpoint = ("", 0)
         self.local: Endpoint = ("", 0)
 
@@ -69,8 +79,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the loop has read."""
-        self._input.append(bytes(self._scratch[:nbytes]))
-        self._unread += nbytes
+        if self._tls is not None:
+            self._receive_tls(self._tls, self._scratch[:nbytes])
+            return
+        self._take_in(bytes(self._scratch[:nbytes]))
+
+    def _take_in(self, data: bytes) -> None:
+        self._input.append(data)
+        self._unread += len(data)
         if self._unread > MAX_UNREAD and not self._paused:
             self._paused = True
             self.transport.pause_reading()
@@ -110,15 +126,22 @@ class Connection(asyncio.BufferedProtocol):
         Raises TimedOut, or ConnectionTrouble when the connection broke.
         """
         if not self._input and not self._ended:
-            self._deadline = self._loop.time() + limit
-            if self._timer is None:
-                self._timer = self._loop.call_at(self._deadline, self._check_deadline)
-            self._reader = self._loop.create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
+            await self._something(limit)
         return self._take()
+
+    async def _something(self, limit: float) -> None:
+        """Wait until something has come; raises TimedOut."""
+        self._deadline = self._loop.time() + limit
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+        self._reader = self._loop.create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
 
     def _take(self) -> bytes:
         if not self._input:
@@ -157,16 +180,87 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._timer = self._loop.call_at(self._deadline, self._check_deadline)
 
+    # TLS
+
+    async def start_tls(
+        self, context: ssl.SSLContext, limit: float, *, server_name: str | None = None, server: bool = True
+    ) -> TlsFacts:
+        """Shake hands, within `limit` seconds; everything said from here on is encrypted.
+
+        Input that came before ends the connection. Raises HandshakeFailed or TimedOut: there is no way back
+        to clear text, the connection is closed then.
+        """
+        if self._input or self._tls is not None:
+            self._fail("input came before the handshake")
+        layer = self._tls = Layer(context, server_name, server=server)
+        deadline = self._loop.time() + limit
+        self._receive_tls(layer, b"")
+        try:
+            while not layer.is_ready and not self._ended:
+                await self._something(deadline - self._loop.time())
+        except TimedOut:
+            self.abort()
+            raise TimedOut("no TLS handshake in time") from None
+        if not layer.is_ready:
+            self._fail(str(self._error or "the peer left during the TLS handshake"))
+        return layer.facts()
+
+    def _fail(self, why: str) -> None:
+        self.close()
+        raise HandshakeFailed(why)
+
+    def _receive_tls(self, layer: Layer, octets: bytes | memoryview) -> None:
+        was_ready = layer.is_ready
+        try:
+            data = layer.receive(octets)
+        except TlsError as error:
+            self._end(f"TLS: {error}")
+            data = b""
+        if output := layer.output():
+            self.transport.write(output)
+            if self.transport.get_write_buffer_size() > MAX_UNSENT:
+                self._end("TLS: the peer does not read")
+                self.abort()
+        if data:
+            self._take_in(data)
+        if layer.is_over:
+            self._ended = True
+        if self._ended or layer.is_ready != was_ready:
+            self._wake()
+
+    def _end(self, why: str) -> None:
+        self._ended = True
+        self._error = self._error or ConnectionTrouble(why)
+
+    # What goes out
+
     def write(self, data: bytes) -> None:
         """Queue octets for sending; `drain` waits until the peer keeps up."""
-        self.transport.write(data)
+        if self._tls is None:
+            self.transport.write(data)
+        else:
+            self._send_tls(self._tls, [data])
 
     def write_parts(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         """Queue several pieces in one go, uncopied where the loop can."""
-        self.transport.writelines(parts)
+        if self._tls is None:
+            self.transport.writelines(parts)
+        else:
+            self._send_tls(self._tls, parts)
+
+    def _send_tls(self, layer: Layer, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        try:
+            for part in parts:
+                layer.send(part)
+        except TlsError as error:
+            self._end(f"TLS: {error}")
+        self.transport.write(layer.output())
 
     async def drain(self, limit: float) -> None:
-        """Wait until what was written has mostly left, at most `limit` seconds; raises TimedOut or ConnectionTrouble."""
+        """Wait until what was written has mostly left, at most `limit` seconds.
+
+        Raises TimedOut or ConnectionTrouble.
+        """
         if self._error is not None:
             raise self._error
         if self._writable is None:
@@ -181,6 +275,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close after what was written has left."""
+        if self._tls is not None and self._tls.is_ready and not self.transport.is_closing():
+            self._tls.end()
+            self.transport.write(self._tls.output())
         self.transport.close()
 
     def abort(self) -> None:
