@@ -25,6 +25,8 @@ FIRST_BACK_OFF = 30.0
 MAX_BACK_OFF = 20 * 60.0
 HOST_BACK_OFF = 60.0
 """Seconds for which other hosts of a site are tried before one that failed."""
+MAX_QUIET_HOSTS = 10_000
+"""Above that, those whose time is over are forgotten."""
 FULL_TIME = 60.0
 """Seconds for which no connection is added to a site that refused one beside others."""
 MAX_STRIKES = 3
@@ -164,7 +166,7 @@ class Site:
     def _expires(self, message: Message) -> bool:
         """Whether a message waited here beyond its time; then it has its outcome."""
         now = self._setup.clock()
-        if now < message.expires:
+        if now <= message.expires:
             return False
         outcome = Outcome(
             kind=Kind.TRANSIENT,
@@ -219,7 +221,11 @@ class Site:
 
     def host_failed(self, peer: Peer) -> None:
         """Others are tried before this host for a while."""
-        self._services.quiet_hosts[peer.address, peer.port] = self._setup.clock() + HOST_BACK_OFF
+        quiet, now = self._services.quiet_hosts, self._setup.clock()
+        if len(quiet) >= MAX_QUIET_HOSTS:
+            for key in [key for key, until in quiet.items() if until <= now]:
+                del quiet[key]
+        quiet[peer.address, peer.port] = now + HOST_BACK_OFF
 
     def ended(self, session: Session, trouble: Trouble | None) -> None:
         """A session is over."""
