@@ -1,8 +1,9 @@
-"""How well are reports read? Ours beside the standard library's reader and flufl.bounce, on mail of other people.
+"""How well are reports read? Ours beside the standard library's reader and flufl.bounce, on mail of other
+people.
 
 Needs the shared collections (`../shared/corpora`, or $ANGARIUM_CORPORA) with their own scoring scripts. The
-rules were first written looking at one half of the labelled files, chosen by a hash of their names, and measured
-on the other; both halves are still printed apart.
+rules were first written looking at one half of the labelled files, chosen by a hash of their names, and
+measured on the other; both halves are still printed apart.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
+# ruff: noqa: E501 - samples are quoted as they come
 """Bounces as mail systems are known to write them, shortened to what matters; every address is an example.
 
-Each form: name, header lines, body, the recipients it speaks of, the status of the first one (None: not told).
+Each form: name, header lines, body, the recipients it speaks of, the status of the first one (None: not
+told).
 """
 
 from __future__ import annotations
@@ -780,5 +782,171 @@ Original mail as follows:
 
 {RETURNED.replace("rcpt@example.net", "list@lists.example.net")}""",
         ("list@lists.example.net",),
+    ),
+    Form(
+        "french exchange 2003",
+        "From: Administrateur systeme <postmaster@example.net>\nSubject: Non remis : Hello",
+        f"""
+Votre message n'a pas atteint certains ou tous les destinataires prévus.
+
+      Objet :\tHello
+      Date :\t04/04/2024 10:11
+
+Impossible de joindre le ou les destinataires suivants :
+
+      rcpt@example.net le 04/04/2024 10:11
+            Le compte de messagerie n'existe pas dans l'organisation.
+            <mx.example.net #5.1.1>
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+        "5.1.1",
+    ),
+    Form(
+        "german domino",
+        "From: Postmaster@example.net\nSubject: ZUSTELLUNGSFEHLER: Benutzer nicht im Verzeichnis",
+        f"""
+Ihre Nachricht
+
+  Betreff: Hello
+
+konnte nicht zugestellt werden an:
+
+  rcpt@example.net
+
+weil:
+
+  Benutzer Rcpt (rcpt@example.net) nicht im Domino-Verzeichnis aufgelistet
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+    ),
+    Form(
+        "netscape",
+        "From: Mail Administrator <Postmaster@example.net>\nSubject: Mail System Error - Returned Mail",
+        f"""
+This Message was undeliverable due to the following reason:
+
+The user(s) account is temporarily over quota.
+
+<rcpt@example.net>
+
+Please reply to Postmaster@example.net
+if you feel this message to be in error.
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+    ),
+    Form(
+        "a sentence only",
+        "From: Mail Delivery <postmaster@example.net>\nSubject: Undeliverable mail",
+        f"""
+The following message could not be delivered because the address rcpt@example.net does not exist.
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+    ),
+    Form(
+        "an unknown local part",
+        "From: Mail Delivery System <mailer-daemon@example.net>\nSubject: Mail failure",
+        f"""
+Unable to deliver mail: unknown local part "rcpt" in <rcpt@example.net>
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+    ),
+    Form(
+        "tencent",
+        "From: PostMaster@qq.example\nSubject: 来自qq.example的退信",
+        f"""
+尊敬的用户：
+
+很抱歉您发送的邮件被退回，以下是该邮件的相关信息：
+
+被退回邮件 主 题：Hello
+无法发送到 rcpt@example.net
+退信原因 邮件帐号不存在
+host mx.example.net said: 550 5.1.1 mailbox not found
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+        "5.1.1",
+    ),
+    Form(
+        "html only",
+        "From: Microsoft Outlook <postmaster@example.net>\nSubject: Undeliverable: Hello\nContent-Type: text/html; charset=utf-8",
+        """
+<html><body><p>Your message to <a href="mailto:rcpt@example.net">rcpt@example.net</a> couldn't be delivered.</p>
+<p>rcpt wasn't found at example.net.</p><p>Remote Server returned '550 5.1.10 RESOLVER.ADR.RecipientNotFound'</p>
+</body></html>""",
+        ("rcpt@example.net",),
+        "5.1.10",
+    ),
+    Form(
+        "bigfoot",
+        _daemon("Returned mail: User unknown"),
+        f"""
+   ----- The following addresses had permanent fatal errors -----
+<rcpt@example.net>
+
+   ----- Transcript of session follows -----
+>>> DATA
+<<< 553 Invalid recipient rcpt@example.net (Mode: normal)
+
+   ----- Message header follows -----
+{RETURNED}""",
+        ("rcpt@example.net",),
+        "5.0.0",
+    ),
+    Form(
+        "russian",
+        "From: mailer-daemon@yandex.example\nSubject: Недоставленное сообщение",
+        f"""
+Это письмо отправлено почтовым сервером.
+
+К сожалению, мы вынуждены сообщить Вам о том, что Ваше письмо не может
+быть отправлено одному или нескольким адресатам.
+
+<rcpt@example.net>: host mx.example.net[192.0.2.9] said: 550 5.7.1 No such user!
+    (in reply to RCPT TO command)
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+        "5.7.1",
+    ),
+    Form(
+        "korean",
+        "From: MAILER-DAEMON@example.kr\nSubject: 메일 전송 실패 안내",
+        f"""
+아래 수신자에게 메일을 전송하지 못했습니다.
+
+수신자: rcpt@example.net
+사유: 550 5.1.1 사용자를 찾을 수 없습니다
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+        "5.1.1",
+    ),
+    Form(
+        "delay in several languages",
+        "From: Mail Delivery Subsystem <MAILER-DAEMON@mx.example.com>\nSubject: Warning: could not send message for past 4 hours",
+        f"""
+    **********************************************
+    **      THIS IS A WARNING MESSAGE ONLY      **
+    **  YOU DO NOT NEED TO RESEND YOUR MESSAGE  **
+    **********************************************
+
+The original message was received at Thu, 4 Apr 2024 10:11:12 +0000
+
+   ----- Transcript of session follows -----
+451 4.4.1 rcpt@example.net... reply: read error from mx.example.net
+rcpt@example.net... Deferred: Connection timed out
+Warning: message still undelivered after 4 hours
+Will keep trying until message is 5 days old
+
+{RETURNED}""",
+        ("rcpt@example.net",),
+        "4.4.1",
+        "delayed",
     ),
 )

@@ -1,4 +1,7 @@
-"""Feedback reports are read with every field that RFC 5965 and RFC 6591 define, and with what they leave out."""
+# ruff: noqa: E501 - samples are quoted as they come
+"""Feedback reports are read with every field that RFC 5965 and RFC 6591 define, and with what they leave
+out.
+"""
 
 from __future__ import annotations
 

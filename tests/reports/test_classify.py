@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - samples are quoted as they come
 """Replies get the class that they mean, by rules that can be read, ordered and replaced."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - samples are quoted as they come
 """Delivery status notifications are read field by field, whatever state they are in."""
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def test_encoded_status_parts_are_decoded() -> None:
 
 
 def test_each_recipient_has_its_own_action() -> None:
-    """Failed recipients are apart from notices of delay and of success, even without empty lines between them."""
+    """Failed recipients are apart from notices of delay and success, even without empty lines."""
     status = "".join(
         f"Final-Recipient: rfc822; {name}@example.net\nAction: {action}\nStatus: {status}\n"
         for name, action, status in (
@@ -172,7 +173,7 @@ def test_each_recipient_has_its_own_action() -> None:
     ],
 )
 def test_addresses(field: str, address: str, kind: str) -> None:
-    """Recipients are read in every form that their field takes (RFC 3464 section 2.3.2, RFC 6533 section 3)."""
+    """Recipients are read in every form of their field (RFC 3464 section 2.3.2, RFC 6533 section 3)."""
     one = only(f"{field}\nAction: failed\nStatus: 5.1.1\n")
     assert (one.address, one.address_type) == (address, kind)
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - samples are quoted as they come
 """Whatever comes: a report or none, never an exception, the same for CRLF and LF."""
 
 from __future__ import annotations

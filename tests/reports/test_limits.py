@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - samples are quoted as they come
 """Hostile messages cost bounded time and memory."""
 
 from __future__ import annotations

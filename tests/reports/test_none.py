@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - samples are quoted as they come
 """What only looks like a report is none."""
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ MAIL = {
     "ordinary mail of a postmaster": "From: postmaster@example.com\nTo: sender@example.com\nSubject: Maintenance\n\nThe server is down on Sunday. Ask support@example.com.",
     "a bounce as an attachment": PERSON
     + 'Subject: see attached\nContent-Type: multipart/mixed; boundary="b"\n\n--b\n\nLook at this.\n--b\nContent-Type: message/rfc822\n\nFrom: MAILER-DAEMON@example.com\nContent-Type: multipart/report; boundary="c"\n\n--c\nContent-Type: message/delivery-status\n\nFinal-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.1.1\n--c--\n--b--\n',
+    "a worm dressed as a bounce": DAEMON
+    + 'Subject: Returned mail: see transcript for details\nContent-Type: multipart/mixed; boundary="b"\n\n--b\n\nThe following addresses had permanent fatal errors\n<a@example.net>\n550 5.1.1 no\n--b\nContent-Type: application/octet-stream; name="transcript.zip"\n\nUEsDB\n--b--\n',
+    "a parcel": "From: Parcel Delivery Service <info@example.org>\nTo: sender@example.com\nSubject: Delivery failure notification\n\nYour parcel could not be delivered. Tracking number: 550 5.1. Write to\n\ncourier7@example.org\n",
+    "a list's notice": "From: mailman-bounces@example.com\nTo: owner@example.com\nReturn-Path: <>\nSubject: Bounce action notification\n\nThis is a Mailman mailing list bounce action notice:\n\nMember: a@example.net\nReason: Excessive or fatal bounces. Delivery failed.\n",
+    "a shop that asks to write": "From: Order Gateway <orders@example.org>\nTo: sender@example.com\nSubject: Delivery failed\n\nThe item could not be delivered to you.\n\nsupport@example.org\n",
     "nothing": "",
     "no header": "\n\n550 5.1.1 could not be delivered\n",
 }

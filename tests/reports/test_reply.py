@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - samples are quoted as they come
 """Replies are taken out of the words that servers wrap them in."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`angarium report`: what would the server read in these messages?
 
-Files, folders (every file below them), mailboxes in mbox form, or `-` for standard input; one row for each message,
-in the order asked for. Many messages are read by all cores.
+Files, folders (every file below them), mailboxes in mbox form, or `-` for standard input; one row for each
+message, in the order asked for. Many messages are read by all cores.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ MAX_READ = 2 * MAX_EXAMINED + 4096  # octets of a message that can matter
 
 # The line between two messages of an mbox (RFC 4155): an empty line, then `From ` with a date, then a field.
 _SEPARATOR = re.compile(
-    rb"\n\r?\nFrom \S+ +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [^\n]{8,60}\n(?=[!-9;-~]+:)"
+    rb"\n\r?\nFrom \S+ +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) "
+    rb"[^\n]{8,60}\n(?=[!-9;-~]+:)"
 )
 
 

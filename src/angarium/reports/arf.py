@@ -1,7 +1,7 @@
 """What does a feedback report state? (RFC 5965, RFC 6591; Microsoft's mail without a feedback part)
 
-Each field is read on its own, under the JSON names of the log record. Recipient, source address and date are taken
-from the returned message where the provider leaves them out, and then marked `derived`.
+Each field is read on its own, under the JSON names of the log record. Recipient, source address and date
+are taken from the returned message where the provider leaves them out, and then marked `derived`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _HOP_IP = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f.:]{7,45})\]")
 
 
 def read_arf(text: str, prose: str, returned: Fields) -> Feedback | None:
-    """Read a feedback part's text, with the human part and the returned message's fields; None if it says nothing."""
+    """Read a feedback part's text, the human part and the returned fields; None if it says nothing."""
     fields = _collect(text)
     if not _TELLING & fields.keys():
         return None

@@ -1,8 +1,8 @@
 """Is this a bounce that follows no RFC, and what does it say?
 
-Three kinds of evidence are weighed: who speaks, what is said, and of what mail. Each must be there; a person who
-writes about bounces, a machine that writes about something else, and a newsletter lack one of them. What was found
-is read out of the text by its form (`prose`), and marked `derived`.
+Three kinds of evidence are weighed: who speaks, what is said, and of what mail. Each must be there; a
+person who writes about bounces, a machine that writes about something else, and a newsletter lack one of
+them. What was found is read out of the text by its form (`prose`), and marked `derived`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from angarium.reports.automaton import Clues
 from angarium.reports.dsn import choose_status, read_dsn
 from angarium.reports.fields import clean_address
 from angarium.reports.original import RETURNED_TYPES, find_returned, recipients_of
-from angarium.reports.prose import Found, cut_returned, find_recipients
+from angarium.reports.prose import Found, cut_returned, find_recipients, is_role
 from angarium.reports.reply import one_line, read_reply
 from angarium.reports.values import Action, Bounce, Recipient, Reply
 
@@ -35,6 +35,9 @@ ENOUGH_UNSAID: Final = 11
 
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]{1,80}@[^\s<>\"'(),;:]{1,255}")
 _ANSWER = re.compile(r"\s*(re|fwd?|aw|wg|tr|rv|sv|antw|回复|答复|转发)\s*(\[\d+\])?\s*[:：]", re.IGNORECASE)
+_PROGRAM = re.compile(
+    r"\.(?:exe|scr|pif|com|cmd|bat|cpl|hta|js|vbs|jar|lnk|zip|rar|7z|iso|img)\W*$", re.IGNORECASE
+)
 _NULL_PATH = re.compile(r"\s*<?\s*(?:>|mailer-daemon\b|null>|$)", re.IGNORECASE)
 # Fields that only reports of failure have: Exim and Gmail; Exchange.
 _FAILURE_FIELDS: Final = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
@@ -64,12 +67,12 @@ class Reading:
 
 
 def is_from_mail_system(top: Fields, *, null_sender: bool | None) -> int:
-    """How much the header says that a mail system speaks (0 for people): cheap, and asked of every message."""
+    """How much the header says that a mail system speaks (0 for people); asked of every message."""
     if null_sender is None:
         null_sender = any(map(_NULL_PATH.match, top.get("return-path", ())))
     weight = 3 if null_sender else 0
     weight += sum(4 for name in _FAILURE_FIELDS if name in top)
-    speakers = " ".join(top.get("from", [])[:2] + top.get("sender", [])[:1] + top.get("return-path", [])[:2])
+    speakers = " ".join(top.get("from", [])[:2] + top.get("sender", [])[:1])
     found = _SENDERS.search(decode_words(speakers[:2000]).replace("_", " "))
     return weight + max((clue.weight for clue in found), default=0)
 
@@ -82,6 +85,8 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     titles = _SUBJECTS.search(subject)
     if (who < ENOUGH_WHO and not _may_be_unsaid(subject, titles)) or _AGAINST.search(subject):
         return None
+    if _carries_program(parts):
+        return None
     words, returned = own_words(parts)
     flat = " ".join(words.split())
     said = _PHRASES.search(flat)
@@ -89,7 +94,8 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     if what < ENOUGH_WHAT or _AGAINST_WORDS.search(flat):
         return None
     found = find_recipients(words, _own_addresses(top))
-    whom = _weigh_whom(parts, words, returned) + 2 * bool(found) + 2 * ("x-failed-recipients" in top)
+    named = any(not is_role(one.address) for one in found)
+    whom = _weigh_whom(parts, words, returned) + 2 * named + 2 * ("x-failed-recipients" in top)
     if whom < ENOUGH_WHOM or who + what + whom < (ENOUGH if who >= ENOUGH_WHO else ENOUGH_UNSAID):
         return None
     is_delayed = any(clue.word == "delayed" for clue in (*said, *titles))
@@ -107,8 +113,16 @@ def _may_be_unsaid(subject: str, titles: Sequence[clues.Clue]) -> bool:
     return any(clue.weight > 2 for clue in titles) and not _ANSWER.match(subject)
 
 
+def _carries_program(parts: Sequence[Part]) -> bool:
+    """Whether something is attached that infects: worms have always dressed as bounces."""
+    return any(
+        _PROGRAM.search(part.parameters.get("name", "") or part.get("content-disposition"))
+        for part in parts[1:]
+    )
+
+
 def _weigh_whom(parts: Sequence[Part], words: str, returned: Fields) -> int:
-    """What the message shows of the mail that it speaks of, besides its recipient: the mail itself, a reply."""
+    """What is shown of the mail that is spoken of, besides its recipient: the mail itself, a reply."""
     weight = 2 if returned or any(part.media_type in RETURNED_TYPES for part in parts[1:]) else 0
     return weight + (read_reply(words) is not None)
 
@@ -142,9 +156,7 @@ def told_recipients(words: str, top: Fields, returned: Fields) -> tuple[Recipien
 def recipients_in(
     words: str, top: Fields, returned: Fields, found: list[Found], action: Action
 ) -> tuple[Recipient, ...]:
-    """The recipients by the best account of them: fields in the words, X-Failed-Recipients, the words themselves,
-    the returned message.
-    """
+    """The recipients by the best account: fields, X-Failed-Recipients, words, or the returned message."""
     if _FIELD_IN_TEXT.search(words):
         start = _FIRST_FIELD.search(words)
         stated = read_dsn([words[start.start() :]]) if start else None

@@ -1,8 +1,8 @@
 """What does this reply mean? Its bounce class, by rules that operators can read and write.
 
-Rules are files in the reference's shape: one table `rules`, class name → list of RE2 patterns. All patterns of all
-files are one ordered list, the first that matches decides, and one pass in linear time finds it. A `Classifier` is a
-value: a reload makes a new one. Refuses to read files itself; hand it their texts.
+Rules are files in the reference's shape: one table `rules`, class name → list of RE2 patterns. All patterns
+of all files are one ordered list, the first that matches decides, and one pass in linear time finds it. A
+`Classifier` is a value: a reload makes a new one. Refuses to read files itself; hand it their texts.
 """
 
 from __future__ import annotations

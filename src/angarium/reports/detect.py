@@ -1,8 +1,9 @@
 """Is this message news of our own mail? One bounded pass over its octets, and never an exception.
 
-Answers with a `Report` whose kind is `oob` (an out-of-band bounce), `arf` (a feedback report) or `none`. A report is
-first known by the type that an RFC gives it, in any nesting of multiparts but not inside an embedded message, then by
-its shape. Receipts of reading, aggregate reports and vacation notices are none, whatever they look like.
+Answers with a `Report` whose kind is `oob` (an out-of-band bounce), `arf` (a feedback report) or `none`. A
+report is first known by the type that an RFC gives it, in any nesting of multiparts but not inside an
+embedded message, then by its shape. Receipts of reading, aggregate reports and vacation notices are none,
+whatever they look like.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _prose(parts: Sequence[Part]) -> str:
 
 
 def _status(parts: Sequence[Part]) -> Report | None:
-    """A delivery status notification (RFC 3464), completed from its words; None where its fields name nobody."""
+    """A notification (RFC 3464), completed from its words; None where its fields name nobody."""
     bounce = read_dsn(text_of(part) for part in parts if part.media_type in STATUS_TYPES)
     if bounce is None:
         return None

@@ -1,7 +1,8 @@
 """What does a delivery status notification state? (RFC 3464, RFC 6533), each field read on its own.
 
-Answers with a `Bounce` for the text of one or more `message/delivery-status` parts. Fields in the wrong block, blocks
-torn apart by empty lines, missing types, misspelt actions: all of them are in daily mail, and all are read.
+Answers with a `Bounce` for the text of one or more `message/delivery-status` parts. Fields in the wrong
+block, blocks torn apart by empty lines, missing types, misspelt actions: all of them are in daily mail, and
+all are read.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 _CODE = re.compile(r"\s*([245]\d\d)(?![\d.])")
 # What generators write for the five actions of RFC 3464 section 2.3.3; a prefix of the word is enough.
 _ACTIONS: Final[tuple[tuple[str, Action], ...]] = (
-    ("fail", "failed"), ("undeliver", "failed"), ("reject", "failed"), ("bounce", "failed"), ("expire", "failed"),
-    ("delay", "delayed"), ("defer", "delayed"), ("warn", "delayed"),
+    ("fail", "failed"), ("undeliver", "failed"), ("reject", "failed"), ("bounce", "failed"),
+    ("expire", "failed"),    ("delay", "delayed"), ("defer", "delayed"), ("warn", "delayed"),
     ("deliver", "delivered"), ("success", "delivered"), ("relay", "relayed"), ("expand", "expanded"),
 )  # fmt: skip
 _BY_CLASS: Final[dict[str, Action]] = {"2": "delivered", "4": "delayed", "5": "failed"}
@@ -61,7 +62,7 @@ def _group(blocks: Iterable[list[Field]]) -> tuple[list[Field], list[list[Field]
 
 
 def _add_groups(fields: list[Field], groups: list[list[Field]]) -> None:
-    """Start a new recipient at each repeated field; a block without an address goes on with the recipient before."""
+    """A repeated field starts a new recipient; a block without an address goes on with the one before."""
     current: list[Field] = []
     seen: set[str] = set()
     if groups and not any(name in _ADDRESSED for name, _ in fields):

@@ -1,7 +1,8 @@
-"""Which fields does this report state? Blocks of `Name: value` lines, as in RFC 3464 section 2.1 and RFC 5965.
+"""Which fields does this report state? Blocks of `Name: value` lines, as in RFC 3464 section 2.1 and RFC
+5965.
 
-Each field is read on its own: a line that is none continues the one before, an empty line more or less changes
-nothing, and what cannot be understood stays as text.
+Each field is read on its own: a line that is none continues the one before, an empty line more or less
+changes nothing, and what cannot be understood stays as text.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def read_mta(value: str) -> Mta | None:
 
 
 def read_address(value: str) -> tuple[str, str] | None:
-    """Address type and address of a recipient field, brackets and comments removed; None where there is none."""
+    """Type and address of a recipient field, without brackets and comments; None where there is none."""
     kind, text = typed(value)
     text = _UNITEXT.sub(_from_hex, decode_words(text)) if kind == "utf-8" else decode_words(text)
     if "@" in text and kind not in {"x400", "x500"}:

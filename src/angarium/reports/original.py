@@ -1,4 +1,5 @@
-"""What does the report return of our message? Its header fields, from a part of its own or from the end of a text.
+"""What does the report return of our message? Its header fields, from a part of its own or from the end of
+a text.
 
 Every value is marked `derived`: the report quotes it, nobody states it.
 """
@@ -16,8 +17,8 @@ from angarium.reports.values import Mark, Original
 
 RETURNED_TYPES: Final = frozenset(
     {
-        "message/rfc822", "text/rfc822-headers", "text/rfc822-header", "text/rfc822", "message/rfc822-headers",
-        "message/global", "message/global-headers", "message/partial",
+        "message/rfc822", "text/rfc822-headers", "text/rfc822-header", "text/rfc822",
+        "message/rfc822-headers",        "message/global", "message/global-headers", "message/partial",
     }
 )  # fmt: skip
 _FIELDS: Final = {

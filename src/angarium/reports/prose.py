@@ -1,8 +1,8 @@
 """Whom does a bounce written for people speak of, and what was the reply?
 
-Takes the words before the returned message apart line by line: lines that name a recipient, best evidence first, and
-the lines between them as what is said of each. Knows forms, not products: `<address>:` at the start of a line, an
-address alone on its line, `recipient: address`, an address in a sentence about failure.
+Takes the words before the returned message apart line by line: lines that name a recipient, best evidence
+first, and the lines between them as what is said of each. Knows forms, not products: `<address>:` at the
+start of a line, an address alone on its line, `recipient: address`, an address in a sentence about failure.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ MAX_FOUND: Final = 200
 MAX_IN_LINE: Final = 20  # addresses of one line
 NEAR: Final = 120  # characters around an address that tell whose it is
 
-# Local parts in the scripts that addresses are written in; in Chinese and Japanese prose no blank stands before them.
+# Local parts in the scripts that addresses are written in; in Chinese and Japanese prose no blank stands
+# before them.
 _ATEXT = r"[A-Za-z0-9\u00c0-\u024f\u0370-\u04ff!#$%&*+/=?^_`{}~.'-]"
 _MAILBOX = rf"(?:\"[^\"\n]{{1,64}}\"|(?![='])(?:{_ATEXT}){{1,80}})@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,8}}"
 _ADDRESS = re.compile(rf"(?<![A-Za-z0-9_/.@+-]){_MAILBOX}(?![\w@]|\.\w)")
 _HEADER_LINE = re.compile(
-    r"(Received|Return-Path|Message-ID|From|To|Cc|Subject|Date|MIME-Version|Content-[\w-]+|Reply-To|Sender|X-[\w-]+"
-    r"|DKIM-Signature|DomainKey-Signature|Delivered-To|Authentication-Results|Received-SPF|ARC-[\w-]+|User-Agent"
+    r"(Received|Return-Path|Message-ID|From|To|Cc|Subject|Date|MIME-Version|Content-[\w-]+|Reply-To|Sender"
+    r"|X-[\w-]+"
+    r"|DKIM-Signature|DomainKey-Signature|Delivered-To|Authentication-Results|Received-SPF|ARC-[\w-]+"
+    r"|User-Agent"
     r"|List-[\w-]+|Precedence|Importance|Thread-[\w-]+|References|In-Reply-To)[ \t]?:",
     re.IGNORECASE,
 )
@@ -41,10 +44,14 @@ _RETURNED = Clues(clues.RETURNED)
 
 # Words that announce the recipient who stands after them.
 _LABEL = re.compile(
-    r"(?:recipients?(?:\(s\))?|addressee|address(?:\(?es\)?)?|addressed to|mailbox|user(?:id|name| name)?|users?\(s\)|account"
-    r"|deliver(?:ed|y)?(?: (?:your |the |this )?(?:mail|message|e-?mail))?(?: failed)?(?: \d+ attempts?)?(?: to)?|undeliverable to|failed to|reached?"
-    r"|rcpt(?: to)?|sent to|message to|mail to|e-?mail to|size|quota|empfänger|adresse|destinat\w+|dirección|endereço|indirizzo|mottagare|modtager"
-    r"|geadresseerde|ontvanger|получател\w+|адрес\w*|adresat\w*|宛先|受信者|メールアドレス|あて先|收件人|收件者|地址|用户|수신자|받는 사람)"
+    r"(?:recipients?(?:\(s\))?|addressee|address(?:\(?es\)?)?|addressed to|mailbox|user(?:id|name| name)?"
+    r"|users?\(s\)|account"
+    r"|deliver(?:ed|y)?(?: (?:your |the |this )?(?:mail|message"
+    r"|e-?mail))?(?: failed)?(?: \d+ attempts?)?(?: to)?|undeliverable to|failed to|reached?"
+    r"|rcpt(?: to)?|sent to|message to|mail to|e-?mail to|size|quota|empfänger|adresse|destinat\w+"
+    r"|dirección|endereço|indirizzo|mottagare|modtager"
+    r"|geadresseerde|ontvanger|получател\w+|адрес\w*|adresat\w*"
+    r"|宛先|受信者|メールアドレス|あて先|收件人|收件者|地址|用户|수신자|받는 사람)"
     r"[^\w<\"]{0,4}[:：=>]\s*(?:RFC822;|SMTP[:;])?\s*$",
     re.IGNORECASE,
 )
@@ -52,27 +59,36 @@ _RCPT = re.compile(rf"RCPT TO:\s*<?({_MAILBOX})", re.IGNORECASE)
 # What may stand before and behind an address that has its line for itself.
 _BEFORE = re.compile(r"[\s*>•·\-–—+#|\"'<(\[]*(?:\d{1,3}[.)]\s*)?[\"'<\[(]*$")
 _AFTER = re.compile(
-    r"[\s>\"'\])]*(?:$|[:,;.]\s*$|[:.]{1,3}\s|<mailto:|\s*<|\s+\(|\s+\[|\s+on\s+\w{3}|\s+on \d|\s*\((?!in reply)|\s*[-–—=]+>?\s"
-    r"|\s+(?:invalid|unknown|user|no such|not |does|has |is |was |mailbox|over|full|permanent|delivery|failed|rejected|host|error|\d{3}\b))",
+    r"[\s>\"'\])]*(?:$|[:,;.]\s*$|[:.]{1,3}\s|<mailto:|\s*<|\s+\(|\s+\[|\s+on\s+\w{3}|\s+on \d"
+    r"|\s*\((?!in reply)|\s*[-–—=]+>?\s"
+    r"|\s+(?:invalid|unknown|user|no such|not |does|has |is |was |mailbox|over|full|permanent|delivery"
+    r"|failed|rejected|host|error|\d{3}\b))",
     re.IGNORECASE,
 )
+_OPENED = re.compile(r"\s*[<\"'][<\"'\s]*")
 _AFTER_START = re.compile(r"[>\"']?\s*(?::|\.\.\.|\(expanded from)", re.IGNORECASE)
 # Lines in which an address is somebody else's: the sender's, or where to ask.
 _OTHERS = re.compile(
-    r"(?:^|\b)(mail from|from\b(?! (?:the|this|our|your|mailbox))|sender|reply-?to|return-path|envelope-from|contact|assist|help|support|abuse"
-    r"|question|postmaster|complain|visit|please (?:send|e-?mail|forward|reply|call)|on behalf|expéditeur|absender|remitente|mittente|差出人|发件人|message-?id"
+    r"(?:^|\b)(mail from|from\b(?! (?:the|this|our|your|mailbox))|sender|reply-?to|return-path"
+    r"|envelope-from|contact|assist|help|support|abuse"
+    r"|question|postmaster|complain|visit|please (?:send|e-?mail|forward|reply|call)|on behalf|expéditeur"
+    r"|absender|remitente|mittente|差出人|发件人|message-?id"
     r"|generating server|received:|via\b|unsubscribe|x-[\w-]+:|subject\s?:|reporting-mta)",
     re.IGNORECASE,
 )
 _ROLES = re.compile(
-    r"(postmaster|mailer-daemon|abuse|support|help(desk)?|no-?reply|webmaster|administrator|admin|info|hostmaster|mail-?daemon)@",
+    r"(postmaster|mailer-daemon|abuse|support|help(desk)?|no-?reply|webmaster|administrator|admin|info"
+    r"|hostmaster|mail-?daemon)@",
     re.IGNORECASE,
 )
 # The line after which the recipients are listed.
 _LIST_STARTS = re.compile(
-    r"(following|these|this|below|one or more|some or all|folgende|suivant|siguiente|seguint|seguent|volgende|följande|следующ|以下|下記|下列)"
-    r".{0,60}(address|recipient|user|mailbox|group|person|destination|empfänger|adress|destinat|usuari|ontvang|mottag|получател|адрес|宛先|受信者|收件人)"
-    r"|(could not|cannot|can't|couldn't|unable|was not|were not|wasn't|not been|fail|did not|undeliver|not delivered|not be|error)"
+    r"(following|these|this|below|one or more|some or all|folgende|suivant|siguiente|seguint|seguent"
+    r"|volgende|följande|следующ|以下|下記|下列)"
+    r".{0,60}(address|recipient|user|mailbox|group|person|destination|empfänger|adress|destinat|usuari"
+    r"|ontvang|mottag|получател|адрес|宛先|受信者|收件人)"
+    r"|(could not|cannot|can't|couldn't|unable|was not|were not|wasn't|not been|fail|did not|undeliver"
+    r"|not delivered|not be|error)"
     r"|nicht zugestellt|non remis|no se|não|impossibile|не ",
     re.IGNORECASE,
 )
@@ -134,34 +150,38 @@ def find_recipients(words: str, own: frozenset[str]) -> list[Found]:
         chosen = [(a, n) for grade, a, n in graded if grade == wanted and a.lower() not in own]
         if wanted == 2:
             chosen = sorted({*certain, *_after_start(chosen, lines)}, key=lambda one: one[1])
-        chosen = [c for c in chosen if not _ROLES.match(c[0])] or chosen
+        chosen = [c for c in chosen if not is_role(c[0])] or chosen
         if chosen:
             return _with_words(chosen, lines)
     return []
 
 
 def _grade(line: str) -> Iterable[tuple[int, str]]:
-    """The addresses of a line with the grade of their evidence: 1 certain, 2 good, 3 a sentence, 4 anything."""
+    """The addresses of a line with the grade of evidence: 1 certain, 2 good, 3 a sentence, 4 anything."""
     for match in islice(_ADDRESS.finditer(line), MAX_IN_LINE):
         address = clean_address(match[0])
-        before, after = (
-            line[max(0, match.start() - NEAR) : match.start()],
-            line[match.end() : match.end() + NEAR],
-        )
-        if _RCPT.search(before[-12:] + match[0]):
-            yield 1, address
-        elif (
-            not before.strip(" \t<\"'")
-            and before.strip()[:1] in {"<", '"', "'"}
-            and _AFTER_START.match(after)
-        ):
-            yield 1, address
-        elif _LABEL.search(before.rstrip("<\"' ")) and not _OTHERS.search(before):
+        before = line[max(0, match.start() - NEAR) : match.start()]
+        after = line[match.end() : match.end() + NEAR]
+        if _is_certain(before, match[0], after):
             yield 1, address
         elif _BEFORE.fullmatch(before) and _AFTER.match(after):
             yield 2, address
         elif _OTHERS.search(before) is None:
             yield (3 if _LIST_STARTS.search(line) else 4), address
+
+
+def _is_certain(before: str, address: str, after: str) -> bool:
+    """`RCPT TO:<address>`, `<address>:` at the start of a line, `recipient: address`."""
+    if _RCPT.search(before[-12:] + address):
+        return True
+    if _OPENED.fullmatch(before) and _AFTER_START.match(after):
+        return True
+    return _LABEL.search(before.rstrip("<\"' ")) is not None and _OTHERS.search(before) is None
+
+
+def is_role(address: str) -> bool:
+    """Whether an address is a role's that letters name for questions: rarely who a bounce is about."""
+    return _ROLES.match(address) is not None
 
 
 def _after_start(chosen: list[tuple[str, int]], lines: list[str]) -> list[tuple[str, int]]:

@@ -1,7 +1,7 @@
 """Which reply does this diagnostic text hold? Code, enhanced status and words, taken apart.
 
-Servers wrap a remote reply in words of their own (`host x said: …`), fold its lines into one and repeat its code in
-the middle. Promises to take no number of an address, a port or a size for a code.
+Servers wrap a remote reply in words of their own (`host x said: …`), fold its lines into one and repeat its
+code in the middle. Promises to take no number of an address, a port or a size for a code.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a report says, as values: the words that `reports.examine` answers in.
 
-Every value that was read carries a mark: `reported` (the report states it in a field made for it), `derived`
-(read out of prose, out of the returned message or out of another value) or `trace` (from our own trace header).
-The marks stand beside the values, by field name, so that a value itself stays plain text.
+Every value that was read carries a mark: `reported` (the report states it in a field made for it),
+`derived` (read out of prose, out of the returned message or out of another value) or `trace` (from our own
+trace header). The marks stand beside the values, by field name, so that a value itself stays plain text.
 """
 
 from __future__ import annotations
