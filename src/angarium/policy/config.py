@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from angarium.policy.hooks import Hooks
     from angarium.policy.match import PolicyTables
     from angarium.policy.queues import QueueTable
+    from angarium.policy.users import Users
 
 Network = IPv4Network | IPv6Network
 
@@ -49,9 +50,11 @@ class Problem(msgspec.Struct, frozen=True, order=True):
 class ConfigError(Exception):
     """A configuration that cannot be taken; holds every problem found, errors and warnings."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], files: tuple[Path, ...] = ()) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+        self.files = files
+        """Every file that was named, absolute, as far as was known when reading ended."""
 
 
 class LineEndings(Enum):
@@ -68,6 +71,17 @@ class TraceHeaders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     supplemental_header: bool = False
     header_name: str = "X-KumoRef"
     include_meta_names: tuple[str, ...] = ()
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """A certificate chain and its key, in PEM files, as they were when they were read."""
+
+    certificate: str
+    private_key: str
+    names: tuple[str, ...]
+    """DNS names that it is for, lower case, perhaps with `*.` before them."""
+    digest: str
+    """Changes with what the files hold."""
 
 
 class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +102,55 @@ class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
     line_length_hard_limit: int = 998
     max_hops: int = 100
     allow_sender_routing: bool = False
+    tls: str = "starttls"
+    """`starttls`: offered; `required`: offered, and MAIL waits for it; `implicit`: from the first octet
+    (RFC 8314); `off`. Without `tls_certificate` a self-signed certificate is made for `hostname`."""
+    certificates: tuple[Certificate, ...] = ()
+    """`tls_certificate` and `tls_private_key`: PEM files, each one name or a list; a client that asks for a name
+    (SNI) gets the certificate that has it, else the first. Without keys, each stands with its certificate."""
+    tls_client_ca: str | None = None
+    """A PEM file of authorities whose client certificates are believed."""
+    tls_client_certificate: str = "optional"
+    """With `tls_client_ca`: `optional`, or `required`: without one the handshake fails."""
+    tls_handshake_timeout: float = 30.0
+    """Seconds for a whole handshake."""
+    allow_plaintext_auth: bool = False
+    """Offer AUTH without TLS; only on loopback addresses."""
+    auth_failure_delay: float = 2.0
+    """Seconds before a failed AUTH is answered."""
+    proxy_hosts: tuple[Network, ...] = ()
+    """Balancers: each of their connections begins with a PROXY header, which says who the client is."""
+    require_proxy_protocol: bool = False
+    """The same for the peers of one `peer` overlay."""
+    xclient_hosts: tuple[Network, ...] = ()
+    """Proxies that may say with XCLIENT who their client is."""
+    allow_xclient: bool = False
+    """The same for the peers of one `peer` overlay."""
+    max_auth_failures: int = 3
+    """Failed AUTH attempts of a session; the next gets 421. Counted by each worker, like all that follow."""
+    max_auth_failures_per_network: int = 20
+    """Failed AUTH attempts of a network in ten minutes; then AUTH gets 421. Peers in `relay_hosts` are exempt
+    from this and the other limits of a network."""
+    max_refused_recipients: int = 20
+    """Recipients of a session that were refused for good; the next refusal is a 421."""
+    max_refused_recipients_per_network: int = 1000
+    """The same, of a network in an hour."""
+    max_syntax_errors: int = 20
+    """Commands of a session that were none; the next one gets 421."""
+    max_connections_per_network: int = 50
+    """Connections of a network at a time."""
+    max_session_duration: float = 3600.0
+    """Seconds from the first octet to the last."""
+    min_data_rate: int = 100
+    """Octets of content a second, after its first minute; 0: any."""
+    network_prefix_ipv4: int = 32
+    """How many leading bits of an IPv4 address make a network that is counted as one."""
+    network_prefix_ipv6: int = 64
+    """The same for IPv6."""
+    greeting_delay: float = 0.0
+    """Seconds to wait before greeting a peer outside `relay_hosts`; one that speaks first is refused."""
+    reject_null_mx_senders: bool = False
+    """Refuse senders whose domain says that it takes no mail (RFC 7505): nobody could answer them."""
     meta: Mapping[str, Any] = {}
     sources: Mapping[str, Source] = {}
     """Where each option in force was written; `meta.KEY` for one of `meta`. Defaults have none."""
@@ -224,6 +287,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     handler_timeout: float = 30.0
     domains: PolicyTables
     queues: QueueTable
+    users: Users
+    """Who may log in."""
     hooks: Hooks
     """The operator's handlers: none, unless the main file is Python."""
     sources: Mapping[str, Source] = {}

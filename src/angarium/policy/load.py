@@ -40,6 +40,7 @@ from angarium.policy.program import run_program
 from angarium.policy.queues import QueueTable, load_queues
 from angarium.policy.source import Document, read_document, read_octets
 from angarium.policy.tables import NOT_YET, Options, Reader, Schema, unknown
+from angarium.policy.users import Users, load_users
 from angarium.policy.values import duration, size, whole_number
 
 PLACES = ("angarium.toml", "/etc/angarium/angarium.toml")
@@ -73,8 +74,11 @@ MAIN_SCHEMA = Schema(
     tables=("listener", "policy", "spool", "log", "control", "dns"),
 )
 POLICY_SCHEMA = Schema(
-    {"listener_domains": values.list_of(values.text), "queues": values.list_of(values.text)},
-    refused={"users": NOT_YET},
+    {
+        "listener_domains": values.list_of(values.text),
+        "queues": values.list_of(values.text),
+        "users": values.list_of(values.text),
+    }
 )
 SPOOL_SCHEMA = Schema({"path": values.text, "segment_size": size, "min_free_space": size})
 LOG_SCHEMA = Schema(
@@ -134,9 +138,20 @@ def load(path: str | Path, tables: Tables | None = None) -> Configuration:
 
     With `tables`, only the main file is read; raises TablesDiffer where they belong to another version of it.
     """
+    return _loading(path, tables).configuration()
+
+
+def load_with_tables(path: str | Path) -> tuple[Configuration, Tables]:
+    """Load everything, and say also what `load` needs to do it again without the files of the tables."""
+    loading = _loading(path, None)
+    configuration = loading.configuration()
+    return configuration, loading.tables(configuration)
+
+
+def _loading(path: str | Path, tables: Tables | None) -> _Loading:
     main = Path(path)
     if main.suffix != ".py":
-        return _Loading(read_document(main), tables=tables).configuration()
+        return _Loading(read_document(main), tables=tables)
     content = read_octets(main)
     policy, notes = run_program(main, content)
     program = hashlib.sha256(content).digest()
@@ -148,7 +163,7 @@ def load(path: str | Path, tables: Tables | None = None) -> Configuration:
         )
         loading = _Loading(document, policy, tables=tables)
     loading.problems += notes
-    return loading.configuration()
+    return loading
 
 
 class _Loading:
@@ -163,7 +178,7 @@ class _Loading:
         tables: Tables | None = None,
     ) -> None:
         self.problems: list[Problem] = []
-        self._tables = tables
+        self._given = tables
         self._main = main
         self._policy = policy
         self._reader = Reader(main, self.problems)
@@ -171,6 +186,19 @@ class _Loading:
         self._files = [*([program.absolute()] if program else []), main.path]
         self._digests = [*([program_digest] if program else []), main.digest]
         self._empty = [main.file] if main.is_empty else []
+        self._own = len(self._files)
+        self._named = list(self._files)
+
+    def tables(self, configuration: Configuration) -> Tables:
+        """What was read from the files that the main file names."""
+        return Tables(
+            domains=configuration.domains,
+            queues=configuration.queues,
+            files=tuple(self._files[self._own :]),
+            digests=tuple(self._digests[self._own :]),
+            empty=configuration.empty_files,
+            labels=labels(configuration.listeners),
+        )
 
     def configuration(self) -> Configuration:
         """Read everything; raises ConfigError if anything is wrong."""
@@ -193,25 +221,27 @@ class _Loading:
         }
         lists = self._options(POLICY_SCHEMA, "policy")
         domains, queues = self._read_tables(lists, listeners)
+        users = self._users(lists)
         self._give_up_if_wrong()
         return Configuration(
             **{**own.values, "hostname": hostname},
             **parts,
             domains=domains,
             queues=queues,
+            users=users,
             hooks=self._hooks(own.values.get("handler_timeout", DEFAULT_TIMEOUT)),
             sources=self._sources,
             problems=tuple(self.problems),
-            hash=_hash(self._digests),
-            files=tuple(self._files),
+            hash=_hash([*self._digests, *self._reader.attached.values()]),
+            files=(*self._files, *self._reader.attached),
             empty_files=tuple(self._empty),
         )
 
     def _read_tables(
         self, lists: Options, listeners: tuple[Listener, ...]
     ) -> tuple[PolicyTables, QueueTable]:
-        if self._tables is not None:
-            return self._take_tables(self._tables, lists, listeners)
+        if self._given is not None:
+            return self._take_tables(self._given, lists, listeners)
         domains, problems = load_domains(self._documents(lists, "listener_domains"), listeners)
         self.problems += problems
         queues, problems = load_queues(self._documents(lists, "queues"))
@@ -232,13 +262,31 @@ class _Loading:
         self._empty += tables.empty
         return tables.domains, tables.queues
 
+    def _users(self, lists: Options) -> Users:
+        """Who may log in; these files are small, and read with the main file each time."""
+        documents = []
+        for index, name in enumerate(lists.values.get("users", ())):
+            path = Path(self._path(name))
+            self._named.append(path.absolute())
+            try:
+                document = read_document(path, self._main.source("policy", "users", index))
+            except ConfigError as error:
+                self.problems += error.problems
+                continue
+            documents.append(document)
+            self._reader.attached[document.path] = document.digest
+            self._empty += [document.file] if document.is_empty else []
+        users, problems = load_users(documents)
+        self.problems += problems
+        return users
+
     def _hooks(self, timeout: float) -> Hooks:
         return Hooks(self._policy.handlers if self._policy else {}, timeout)
 
     def _give_up_if_wrong(self) -> None:
         self.problems.sort(key=lambda problem: problem.source)
         if any(problem.is_error for problem in self.problems):
-            raise ConfigError(self.problems)
+            raise ConfigError(self.problems, tuple(self._named))
 
     def _check_main(self, own: Options) -> None:
         if own.values.get("workers", 1) != 1:
@@ -297,6 +345,7 @@ class _Loading:
         for index, name in enumerate(lists.values.get(option, ())):
             named_at = self._main.source("policy", option, index)
             path = Path(self._path(name))
+            self._named.append(path.absolute())
             try:
                 if path.absolute() in self._files:
                     raise ConfigError([Problem(named_at, f"{name} is named twice: name it once")])
@@ -316,12 +365,22 @@ def labels(listeners: Iterable[Listener]) -> tuple[str, ...]:
     return tuple(f"{listener.label} {listener.listen}" for listener in listeners)
 
 
-def hash_of(files: Iterable[Path]) -> str | None:
-    """The hash that a configuration of these files would have now; None where one of them cannot be read."""
+def digests_of(files: Iterable[Path]) -> dict[Path, bytes | None]:
+    """What each file is now, as a digest; None for one that cannot be read."""
+    return {path: _digest(path) for path in files}
+
+
+def _digest(path: Path) -> bytes | None:
     try:
-        return _hash([hashlib.sha256(read_octets(path)).digest() for path in files])
+        return hashlib.sha256(read_octets(path)).digest()
     except ConfigError:
         return None
+
+
+def is_still(configuration: Configuration, digests: Mapping[Path, bytes | None]) -> bool:
+    """Whether the files with these digests are the ones that the configuration was made of."""
+    known = [digest for path in configuration.files if (digest := digests.get(path)) is not None]
+    return len(known) == len(configuration.files) and _hash(known) == configuration.hash
 
 
 def _machine_name() -> str:
