@@ -70,10 +70,11 @@ class _Advisor:
 
     def table(self, table: Table) -> None:
         """Look at every entry of one level."""
+        inherits = table is self._tables.top and bool(table.wildcards or table.default)
         for key, row in table.items():
             settings = self._tables.settings(_kind(key), key, row)
             self._no_effect(settings)
-            if table is self._tables.top:
+            if inherits:
                 self._silent(key, settings)
             if _is(settings.get("relay_to")):
                 self._relay_to(key, settings["relay_to"])
