@@ -1,8 +1,10 @@
-"""What happened, as values: the records of the reference's section 6.2, with every input of a decision beside them.
+"""What happened, as values: the records of the reference's section 6.2, with every input of a decision beside
+them.
 
-One struct serves all types, since consumers read them from one stream. A field whose type allows UnsetType is left
-out where it is unknown; the others are always written, null where they do not apply. Takes plain values; what a
-decision or a report is made of comes in already as JSON-like values. Holds no credentials: nobody puts any in.
+One struct serves all types, since consumers read them from one stream. A field whose type allows UnsetType is
+left out where it is unknown; the others are always written, null where they do not apply. Takes plain values;
+what a decision or a report is made of comes in already as JSON-like values. Holds no credentials: nobody puts
+any in.
 """
 
 from __future__ import annotations
