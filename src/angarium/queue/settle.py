@@ -92,7 +92,14 @@ class Settlement:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def settle(self, message: Message, outcome: Outcome) -> None:
-        """Take note of what became of an attempt."""
+        """Take note of what became of an attempt. A spool that cannot be read costs a pause, not the message."""
+        try:
+            self._settle(message, outcome)
+        except SpoolError as error:
+            log.error("message %s cannot be read from the spool: %s", message.ident, error)
+            self._look_again(message)
+
+    def _settle(self, message: Message, outcome: Outcome) -> None:
         kind = outcome.kind.value
         if kind == "delivered":
             self._write(delivery_record("Delivery", message, outcome, self._clock()))
@@ -101,6 +108,10 @@ class Settlement:
             self._fail(message, outcome, "Bounce")
         else:
             self._defer(message, outcome)
+
+    def _look_again(self, message: Message) -> None:
+        message.due = self._clock() + TROUBLE_PAUSE
+        self._scheduler.add(message)
 
     def _write(self, record: Record) -> None:
         try:
@@ -155,8 +166,7 @@ class Settlement:
             await self._writer.sync()
         except (NoCustody, LogError, SpoolError) as trouble:
             log.error("message %s has failed and cannot be finished now: %s", message.ident, trouble)
-            message.due = now + TROUBLE_PAUSE
-            self._scheduler.add(message)
+            self._look_again(message)
             return
         self._finish(message)
 
