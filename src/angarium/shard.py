@@ -1,7 +1,7 @@
 """One worker: builds every room, joins them, and takes them down again. It owns the clock and the entropy.
 
-Order of starting: spool and log, queue, delivery, what the spool still held, and last the door. Of stopping: the
-door first, so that what is being received is finished, then delivery, then what remains to be written.
+Order of starting: spool and log, queue, delivery, what the spool still held, and last the door. Of stopping:
+the door first, so that what is being received is finished, then delivery, then what remains to be written.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ import asyncio
 import logging
 import os
 import random
-import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from angarium.delivery.dispatcher import Dispatcher
 from angarium.delivery.link import Setup
 from angarium.delivery.resolve import Own
 from angarium.log.writer import Writer
 from angarium.mail.ident import make_ident
-from angarium.net.dns import DnsResolver
-from angarium.policy.config import Configuration, QueueConfig
+from angarium.net.connection import Connection, connect
+from angarium.net.dns import DnsResolver, Resolver
+from angarium.policy.config import Configuration, DnsConfig, Listener, QueueConfig
 from angarium.policy.route import QueueName
 from angarium.queue.intake import Intake
 from angarium.queue.message import Message
@@ -31,10 +34,28 @@ from angarium.queue.settle import Settlement
 from angarium.reception.door import Door
 from angarium.reception.listener import Listening
 from angarium.spool.store import Store
+from angarium.spool.worker import ThreadWorker, Worker
 
 log = logging.getLogger(__name__)
 
 Sockets = Mapping[str, socket.socket]
+
+
+def _name_servers(dns: DnsConfig) -> Resolver:
+    servers = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in dns.nameservers)
+    return DnsResolver(list(servers))
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker reaches out to: name servers, next hops, the disk's thread, the log.
+
+    Tests bring their own.
+    """
+
+    make_resolver: Callable[[DnsConfig], Resolver] = _name_servers
+    connect: Callable[..., Coroutine[Any, Any, Connection]] = connect
+    make_worker: Callable[[str], Worker] = ThreadWorker
+    make_writer: Callable[..., Writer] | None = None
 
 
 class Shard:
@@ -47,25 +68,31 @@ class Shard:
         *,
         clock: Callable[[], float] = time.time,
         entropy: Callable[[int], bytes] = os.urandom,
+        outside: Outside = Outside(),  # noqa: B008 - a frozen value
     ) -> None:
+        """`sockets`: `listen` → its socket; a listener without one serves what is brought to it."""
         self.configuration = configuration
         self._sockets = sockets
         self._clock = clock
         self._entropy = entropy
+        self._outside = outside
         self._random = random.Random(int.from_bytes(entropy(8), "big"))  # noqa: S311 - spreads retries
         self._stop = asyncio.Event()
-        self._listening: list[Listening] = []
+        self.listening: list[Listening] = []
         self._build()
 
     def _build(self) -> None:
         configuration = self.configuration
         spool = configuration.spool
         self.store = Store.open(
-            Path(spool.path) / "0", segment_size=spool.segment_size, min_free_space=spool.min_free_space
+            Path(spool.path) / "0",
+            segment_size=spool.segment_size,
+            min_free_space=spool.min_free_space,
+            make_worker=self._outside.make_worker,
         )
         for report in self.store.reports:
             log.error("spool: %s", report)
-        self.writer = Writer(configuration.log, worker=0, clock=self._clock)
+        self.writer = (self._outside.make_writer or Writer)(configuration.log, worker=0, clock=self._clock)
         self.scheduler = Scheduler(self._queue_config, self._dispatch, self._clock)
         self.store.set_moved(self.scheduler.moved)
         self.intake = Intake(self.store, self.writer, self.scheduler, self.new_ident)
@@ -80,16 +107,16 @@ class Shard:
             entropy=self._random.random,
         )
         self.dispatcher = Dispatcher(
-            Setup(ehlo_name=configuration.hostname, clock=self._clock, make_id=self.new_ident),
-            DnsResolver(
-                [
-                    f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-                    for host, port in configuration.dns.nameservers
-                ]
+            Setup(
+                ehlo_name=configuration.hostname,
+                clock=self._clock,
+                make_id=self.new_ident,
+                connect=self._outside.connect,
             ),
+            self._outside.make_resolver(configuration.dns),
             self.settlement.settle,
             self._random.shuffle,
-            own=_own(configuration),
+            own=_own(configuration, self._sockets),
         )
         self.door = Door(configuration, self.intake, self.writer, self._clock, self.new_ident)
 
@@ -109,20 +136,21 @@ class Shard:
         if waiting:
             log.info("%d messages wait in the spool", waiting)
         self.scheduler.start()
-        self._listening = [
-            Listening(listener, self._sockets[listener.listen], self.door)
+        self.listening = [
+            Listening(listener, self._sockets.get(listener.listen), self.door)
             for listener in self.configuration.listeners
         ]
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
 
     def take(self, configuration: Configuration) -> None:
         """Put a new configuration in force, whole."""
         self.configuration = configuration
         self.door.take(configuration)
         self.scheduler.reconfigure()
-        self.dispatcher.own = _own(configuration)
+        self.dispatcher.own = _own(configuration, self._sockets)
+
+    def ask_to_stop(self) -> None:
+        """Let `stopped` return: somebody wants the end."""
+        self._stop.set()
 
     async def stopped(self) -> None:
         """Wait until somebody asks to stop."""
@@ -132,9 +160,9 @@ class Shard:
         """Finish what is in flight within `shutdown_timeout`, keep the rest, and close everything."""
         limit = self.configuration.shutdown_timeout
         self.door.is_stopping = True
-        for listening in self._listening:
+        for listening in self.listening:
             listening.stop_accepting()
-        await asyncio.gather(*(listening.stop(limit) for listening in self._listening))
+        await asyncio.gather(*(listening.stop(limit) for listening in self.listening))
         self.scheduler.stop()
         await self.dispatcher.drain(limit)
         await self.settlement.close()
@@ -143,8 +171,12 @@ class Shard:
         self.writer.close()
 
 
-def _own(configuration: Configuration) -> Own:
+def _own(configuration: Configuration, sockets: Sockets) -> Own:
     names = {configuration.hostname, *(listener.options.hostname for listener in configuration.listeners)}
-    return Own(
-        frozenset(names), tuple((listener.host, listener.port) for listener in configuration.listeners)
-    )
+    places = (_place(listener, sockets.get(listener.listen)) for listener in configuration.listeners)
+    return Own(frozenset(names), tuple(places))
+
+
+def _place(listener: Listener, sock: socket.socket | None) -> tuple[str, int]:
+    """Where a listener listens in truth: port 0 stands for any that was free."""
+    return listener.host, listener.port if sock is None else sock.getsockname()[1]

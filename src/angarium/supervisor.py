@@ -1,7 +1,7 @@
 """From a configuration to a serving process: binds what needs rights, gives the rights up, runs the worker.
 
-Sockets come from the service manager where it passes them (socket activation), else they are bound here, before
-the process becomes its unprivileged user. One worker is one plain process.
+Sockets come from the service manager where it passes them (socket activation), else they are bound here,
+before the process becomes its unprivileged user. One worker is one plain process.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import os
 import pwd
 import resource
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,6 +46,8 @@ async def _run(
 ) -> None:
     shard = Shard(configuration, sockets, reload)
     await shard.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, shard.ask_to_stop)
     notify("READY=1")
     try:
         await shard.stopped()

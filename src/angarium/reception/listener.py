@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Collection
 from ipaddress import ip_address
 
 from angarium.mail.status import reply
@@ -26,26 +27,30 @@ FAREWELL_LIMIT = 2.0
 
 
 class Listening:
-    """A listener at work on its socket."""
+    """A listener at work on its socket; without one, it serves the connections that are brought to it."""
 
-    def __init__(self, listener: Listener, sock: socket.socket, door: Door) -> None:
+    def __init__(self, listener: Listener, sock: socket.socket | None, door: Door) -> None:
         self._listener = listener
         self._door = door
         self._sessions: dict[Session, asyncio.Task[None]] = {}
         self._starting: set[asyncio.Task[None]] = set()
-        self._acceptor = Acceptor(sock, self._on_socket)
+        self._acceptor = Acceptor(sock, self._on_socket) if sock is not None else None
 
     def _on_socket(self, sock: socket.socket) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(sock))
+        task = asyncio.get_running_loop().create_task(self._accept(sock))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
-    async def _serve(self, sock: socket.socket) -> None:
+    async def _accept(self, sock: socket.socket) -> None:
         try:
             connection = await accepted(sock)
         except ConnectionTrouble as trouble:
             log.warning("%s: %s", self._listener.label, trouble)
             return
+        await self.serve(connection)
+
+    async def serve(self, connection: Connection) -> None:
+        """Begin a session on a connection, and stay with it until its end."""
         listener = self._door.listener(self._listener)
         if len(self._sessions) >= listener.max_connections:
             await _turn_away(connection, listener.options.hostname)
@@ -61,7 +66,8 @@ class Listening:
 
     def stop_accepting(self) -> None:
         """Take no more connections."""
-        self._acceptor.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
 
     async def stop(self, limit: float) -> None:
         """Let sessions finish the transaction they are in, at most `limit` seconds, then end them."""
@@ -76,9 +82,14 @@ class Listening:
         await asyncio.gather(*late, return_exceptions=True)
 
     @property
-    def session_count(self) -> int:
-        """How many sessions are open."""
-        return len(self._sessions)
+    def label(self) -> str:
+        """What records call it."""
+        return self._listener.label
+
+    @property
+    def sessions(self) -> Collection[Session]:
+        """Those that are open."""
+        return self._sessions.keys()
 
 
 def _whereabouts(listener: Listener, connection: Connection) -> Whereabouts:
