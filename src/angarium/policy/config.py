@@ -106,8 +106,8 @@ class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`starttls`: offered; `required`: offered, and MAIL waits for it; `implicit`: from the first octet
     (RFC 8314); `off`. Without `tls_certificate` a self-signed certificate is made for `hostname`."""
     certificates: tuple[Certificate, ...] = ()
-    """`tls_certificate` and `tls_private_key`: PEM files, each one name or a list; a client that asks for a name
-    (SNI) gets the certificate that has it, else the first. Without keys, each stands with its certificate."""
+    """`tls_certificate` and `tls_private_key`: PEM files, each one name or a list; a client that asks for a
+    name (SNI) gets the certificate that has it, else the first. Without keys, they are in the same files."""
     tls_client_ca: str | None = None
     """A PEM file of authorities whose client certificates are believed."""
     tls_client_certificate: str = "optional"

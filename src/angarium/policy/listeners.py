@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 
 from angarium.policy import values
+from angarium.policy.certificates import read_authorities, read_certificates
 from angarium.policy.config import (
     LineEndings,
     Listener,
@@ -27,7 +29,7 @@ from angarium.policy.config import (
 )
 from angarium.policy.networks import IPAddress, canonical_address
 from angarium.policy.source import Key
-from angarium.policy.tables import NOT_YET, Options, Reader, Schema
+from angarium.policy.tables import Options, Reader, Schema
 from angarium.policy.values import BadValueError, duration, size, whole_number
 
 DEFAULT_LISTEN = "127.0.0.1:2025"
@@ -71,6 +73,16 @@ def _not_supplemental(value: object) -> bool:
     return False
 
 
+def _trusted_network(value: object) -> Network:
+    """A network whose word is taken; everybody is none."""
+    network = values.network(value)
+    if network.prefixlen == 0:
+        raise BadValueError(
+            f"{network} is everybody, and whoever is believed may relay: write your proxies alone"
+        )
+    return network
+
+
 _TRACE_HEADERS = {
     "received_header": values.boolean,
     "supplemental_header": _not_supplemental,
@@ -106,6 +118,28 @@ OVERLAY_OPTIONS: dict[str, values.Parser] = {
     "line_length_hard_limit": whole_number(512, 1 << 20),
     "max_hops": whole_number(1, 10_000),
     "allow_sender_routing": values.boolean,
+    "tls": values.one_of("starttls", "required", "implicit", "off"),
+    "tls_certificate": values.one_or_more(values.text),
+    "tls_private_key": values.one_or_more(values.text),
+    "tls_client_ca": values.text,
+    "tls_client_certificate": values.one_of("optional", "required"),
+    "tls_handshake_timeout": duration,
+    "allow_plaintext_auth": values.boolean,
+    "auth_failure_delay": values.duration_or_none,
+    "proxy_hosts": values.list_of(_trusted_network),
+    "xclient_hosts": values.list_of(_trusted_network),
+    "max_auth_failures": whole_number(1),
+    "max_auth_failures_per_network": whole_number(1),
+    "max_refused_recipients": whole_number(1),
+    "max_refused_recipients_per_network": whole_number(1),
+    "max_syntax_errors": whole_number(1),
+    "max_connections_per_network": whole_number(1),
+    "max_session_duration": duration,
+    "min_data_rate": whole_number(0),
+    "network_prefix_ipv4": whole_number(1, 32),
+    "network_prefix_ipv6": whole_number(1, 128),
+    "greeting_delay": values.duration_or_none,
+    "reject_null_mx_senders": values.boolean,
     "meta": values.json_table,
 }
 
@@ -114,14 +148,17 @@ _REFUSED = {
     "deferred_spool": _WRITES_AT_ONCE,
     "deferred_queue": "cannot be had: policy decides before the 250, never after it; take it out",
     "tls_required_client_ca": "is tls_client_ca here, with tls_client_certificate = 'required'",
-    **dict.fromkeys(
-        (
-            *("tls_certificate", "tls_private_key", "tls_client_ca", "tls_client_certificate"),
-            *("allow_xclient", "xclient_hosts", "require_proxy_protocol", "proxy_hosts"),
-        ),
-        NOT_YET,
-    ),
 }
+PEER_OPTIONS: dict[str, values.Parser] = {
+    **OVERLAY_OPTIONS,
+    "allow_xclient": values.boolean,
+    "require_proxy_protocol": values.boolean,
+}
+_BELIEVES_ALL = {
+    "allow_xclient": "would believe everybody: write xclient_hosts = ['10.0.0.9'], or a peer overlay",
+    "require_proxy_protocol": "would believe everybody: write proxy_hosts = ['10.0.0.9'], or a peer overlay",
+}
+"""Options of the reference that only a `peer` overlay may hold."""
 _ON_LISTENERS_ALONE = "belongs to the listener itself: take it out of this overlay"
 
 LISTENER_SCHEMA = Schema(
@@ -133,13 +170,14 @@ LISTENER_SCHEMA = Schema(
         **OVERLAY_OPTIONS,
     },
     tables=("peer", "via"),
-    refused=_REFUSED,
+    refused=_REFUSED | _BELIEVES_ALL,
 )
 OVERLAY_SCHEMA = Schema(
-    OVERLAY_OPTIONS,
+    PEER_OPTIONS,
     tables=("peer", "via"),
     refused=_REFUSED | dict.fromkeys(("name", "listen", "max_connections", "allow"), _ON_LISTENERS_ALONE),
 )
+VIA_SCHEMA = Schema(OVERLAY_OPTIONS, OVERLAY_SCHEMA.tables, {**OVERLAY_SCHEMA.refused, **_BELIEVES_ALL})
 
 
 def read_listeners(reader: Reader, defaults: ListenerOptions) -> tuple[Listener, ...]:
@@ -152,7 +190,20 @@ def read_listeners(reader: Reader, defaults: ListenerOptions) -> tuple[Listener,
         reader.problem("nothing to listen on: write [[listener]] with listen = '0.0.0.0:25'")
     listeners = tuple(_read_listener(reader, table, index, defaults) for index, table in enumerate(tables))
     _check_names(reader, listeners)
+    for listener in listeners:
+        if not ip_address(listener.host).is_loopback:
+            _refuse_plaintext_auth(reader, listener, listener)
     return listeners
+
+
+def _refuse_plaintext_auth(reader: Reader, listener: Listener, holder: Listener | Overlay) -> None:
+    """Passwords in clear text never cross a network."""
+    own = holder.options.sources if isinstance(holder, Listener) else holder.sources
+    if "allow_plaintext_auth" in own:
+        text = f"allow_plaintext_auth is for loopback addresses, not for {listener.listen}: take it out"
+        reader.problems.append(Problem(own["allow_plaintext_auth"], text))
+    for overlay in (*holder.peer, *holder.via):
+        _refuse_plaintext_auth(reader, listener, overlay)
 
 
 def _read_listener(
@@ -160,6 +211,7 @@ def _read_listener(
 ) -> Listener:
     path = ("listener", index)
     own = reader.options(table, LISTENER_SCHEMA, *path)
+    _read_tls(reader, own, *path)
     listen = own.values.pop("listen", DEFAULT_LISTEN)
     name = own.values.pop("name", None)
     more = {key: own.values.pop(key) for key in ("max_connections", "allow") if key in own.values}
@@ -174,9 +226,22 @@ def _read_listener(
     )
 
 
+def _read_tls(reader: Reader, own: Options, *path: Key) -> None:
+    """Put the certificates that options name in their place, read and checked."""
+    certificates, keys = own.values.pop("tls_certificate", ()), own.values.pop("tls_private_key", ())
+    if certificates:
+        where = (*path, "tls_certificate")
+        own.values["certificates"] = read_certificates(reader, certificates, keys, *where)
+    elif keys:
+        reader.problem("tls_private_key: its tls_certificate is missing beside it", *path, "tls_private_key")
+    if "tls_client_ca" in own.values:
+        name = own.values["tls_client_ca"]
+        own.values["tls_client_ca"] = read_authorities(reader, name, *path, "tls_client_ca")
+
+
 def _sources_of(reader: Reader, own: Options, *path: Key) -> dict[str, Source]:
     metas = {f"meta.{key}": reader.document.source(*path, "meta", key) for key in own.values.get("meta", ())}
-    return {**{name: source for name, source in own.sources.items() if name in OVERLAY_OPTIONS}, **metas}
+    return {**{name: source for name, source in own.sources.items() if name in PEER_OPTIONS}, **metas}
 
 
 def _read_overlays(reader: Reader, parent: Mapping[str, Any], *path: Key) -> tuple[Overlay, ...]:
@@ -198,7 +263,8 @@ def _read_overlays(reader: Reader, parent: Mapping[str, Any], *path: Key) -> tup
 
 def _read_overlay(reader: Reader, network: Network, parent: Mapping[str, Any], *path: Key) -> Overlay:
     table = reader.table(parent, *path)
-    own = reader.options(table, OVERLAY_SCHEMA, *path)
+    own = reader.options(table, OVERLAY_SCHEMA if path[-2] == "peer" else VIA_SCHEMA, *path)
+    _read_tls(reader, own, *path)
     return Overlay(
         network,
         own.values,

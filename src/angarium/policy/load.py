@@ -141,6 +141,12 @@ def load(path: str | Path, tables: Tables | None = None) -> Configuration:
     return _loading(path, tables).configuration()
 
 
+def load_policy(policy: Policy) -> Configuration:
+    """Load what a policy that was made by a program stands on, with its handlers; raises ConfigError."""
+    program = Path(policy.source.file)
+    return _loading_policy(policy, program, hashlib.sha256(read_octets(program)).digest()).configuration()
+
+
 def load_with_tables(path: str | Path) -> tuple[Configuration, Tables]:
     """Load everything, and say also what `load` needs to do it again without the files of the tables."""
     loading = _loading(path, None)
@@ -154,16 +160,17 @@ def _loading(path: str | Path, tables: Tables | None) -> _Loading:
         return _Loading(read_document(main), tables=tables)
     content = read_octets(main)
     policy, notes = run_program(main, content)
-    program = hashlib.sha256(content).digest()
-    if policy.base is not None:
-        loading = _Loading(read_document(policy.base, policy.source), policy, main, program, tables)
-    else:
-        document = Document(
-            policy.source.file, main.absolute(), policy.data, program, {(): policy.source.line}
-        )
-        loading = _Loading(document, policy, tables=tables)
+    loading = _loading_policy(policy, main, hashlib.sha256(content).digest(), tables)
     loading.problems += notes
     return loading
+
+
+def _loading_policy(policy: Policy, program: Path, digest: bytes, tables: Tables | None = None) -> _Loading:
+    if policy.base is not None:
+        document = read_document(policy.base, policy.source)
+        return _Loading(document, policy, program, digest, tables)
+    document = Document(policy.source.file, program.absolute(), policy.data, digest, {(): policy.source.line})
+    return _Loading(document, policy, tables=tables)
 
 
 class _Loading:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from angarium.policy.config import Problem, Source
@@ -42,6 +43,8 @@ class Reader:
     def __init__(self, document: Document, problems: list[Problem]) -> None:
         self.document = document
         self.problems = problems
+        self.attached: dict[Path, bytes] = {}
+        """Other files that options name, absolute, with the SHA-256 of what was read."""
 
     def problem(self, text: str, *path: Key, is_error: bool = True) -> None:
         """Note that something is wrong at a path."""

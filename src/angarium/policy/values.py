@@ -80,6 +80,11 @@ def _seconds(value: object) -> float:
     return total
 
 
+def duration_or_none(value: object) -> float:
+    """Seconds, as `duration` reads them; 0 is allowed too."""
+    return 0.0 if value in (0, "0") and not isinstance(value, bool) else duration(value)
+
+
 def size(value: object) -> int:
     """Octets above zero, from a number or a text such as `20 MiB`."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -133,6 +138,15 @@ def list_of(parse: Parser) -> Parser:
         return tuple(inside(parse, index, item) for index, item in enumerate(value))
 
     return parse_items
+
+
+def one_or_more(parse: Parser) -> Parser:
+    """A parser of one value, or of an array of them."""
+
+    def parse_one_or_more(value: object) -> tuple[Any, ...]:
+        return list_of(parse)(value) if isinstance(value, list | tuple) else (parse(value),)
+
+    return parse_one_or_more
 
 
 def inside(parse: Parser, key: str | int, part: object) -> Any:
