@@ -233,10 +233,16 @@ class Hooks:
         self.handlers = dict(handlers or {})
         self._timeout = timeout
         self._threads = asyncio.Semaphore(MAX_THREADS)
+        self._in_threads = 0
 
     def handles(self, event: str) -> bool:
         """Whether there is a handler: where there is none, `call` must not be called."""
         return event in self.handlers
+
+    @property
+    def is_in_thread(self) -> bool:
+        """Whether a handler is at work in a thread."""
+        return self._in_threads > 0
 
     async def call(self, event: str, *args: Any) -> tuple[Any, HandlerCall]:
         """Call the event's handler; returns its answer, and the account of the call.
@@ -285,11 +291,13 @@ class Hooks:
     async def _in_thread(self, handler: Handler, args: tuple[Any, ...]) -> Any:
         """Run in a thread of its own, which a server that ends does not wait for."""
         await self._threads.acquire()
+        self._in_threads += 1
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
 
         def settle(answer: Any, error: BaseException | None) -> None:
             self._threads.release()
+            self._in_threads -= 1
             if done.cancelled():
                 return
             if error is None:

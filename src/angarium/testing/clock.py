@@ -47,6 +47,7 @@ class VirtualClock:
         self._start = start
         self._outside = 0
         self._predicates: list[Callable[[], bool]] = []
+        self._idle: list[asyncio.Future[None]] = []
 
     def now(self) -> float:
         """The wall clock, in epoch seconds; what the rooms take as `clock`."""
@@ -73,6 +74,20 @@ class VirtualClock:
     def busy_while(self, predicate: Callable[[], bool]) -> None:
         """Ask `predicate` before each jump; while it says true, wait for a wake-up from outside instead."""
         self._predicates.append(predicate)
+
+    async def idle(self) -> None:
+        """Return when nothing can run any more unless time passes."""
+        future = asyncio.get_running_loop().create_future()
+        self._idle.append(future)
+        await future
+
+    def end_idle(self) -> bool:
+        """Wake whoever waits in `idle`; tells whether there was anybody."""
+        waiting, self._idle = self._idle, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+        return bool(waiting)
 
     @property
     def is_busy(self) -> bool:
@@ -133,19 +148,23 @@ class _JumpingSelector(selectors.BaseSelector):
         ready = self._real.select(0)
         if ready or timeout == 0:
             return ready
-        if self._clock.is_busy or timeout is None:
-            ready = self._until_woken(timeout)
-        elif self._clock.patience:
-            ready = self._real.select(self._clock.patience)
-        if not ready and timeout is not None:
-            self._clock.elapsed += timeout
+        clock = self._clock
+        if clock.is_busy:
+            ready = self._until_woken(lambda: not clock.is_busy)
+        elif clock.patience:
+            ready = self._real.select(clock.patience)
+        if ready or clock.end_idle():
+            return ready
+        if timeout is None:
+            return self._until_woken(lambda: False)
+        clock.elapsed += timeout
         return ready
 
-    def _until_woken(self, timeout: float | None) -> _Ready:
-        """Wait in real time; at short intervals, since a predicate may turn false without a wake-up."""
+    def _until_woken(self, is_over: Callable[[], bool]) -> _Ready:
+        """Wait in real time; at short intervals, since a predicate may turn without a wake-up."""
         deadline = time.monotonic() + self._clock.limit
         while time.monotonic() < deadline:
             ready = self._real.select(0.01)
-            if ready or (timeout is not None and not self._clock.is_busy):
+            if ready or is_over():
                 return ready
         raise StuckError(f"nothing woke the event loop within {self._clock.limit} s of real time")

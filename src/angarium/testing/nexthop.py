@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import cast
 
 STAGES = ("banner", "ehlo", "helo", "mail", "rcpt", "data", "content", "rset", "quit")
 """What a script has steps for; `banner` is the greeting, `content` the reply to the final dot."""
@@ -29,8 +30,9 @@ class Do(Enum):
 
 Step = str | Do
 """A reply (lines separated by LF; after a 421 the connection is closed), or what to do instead."""
-Script = Mapping[str, Step | Sequence[Step]]
-"""Stage → its step, or its steps in order; what has no step is accepted."""
+Script = Mapping[str, Step | Sequence[Step] | Callable[[str], Step]]
+"""Stage → its step, or its steps in order, or what finds the step for a command line; what has no step is
+accepted."""
 
 _EHLO = "250-next.hop\n250-PIPELINING\n250-SIZE 10000000\n250-8BITMIME\n250-SMTPUTF8\n250 ENHANCEDSTATUSCODES"
 _REPLIES = {
@@ -84,7 +86,7 @@ class NextHop:
 
     async def __aenter__(self) -> NextHop:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Session(self), self.host, self.port)
+        self._server = await loop.create_server(self.accept, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -107,6 +109,18 @@ class NextHop:
                 self._changed.clear()
                 await self._changed.wait()
 
+    def take(self, taken: Taken) -> None:
+        """Keep a message that was accepted."""
+        self.taken.append(taken)
+
+    def accept(self) -> asyncio.Protocol:
+        """The server's side of a new connection, wherever that comes from."""
+        return _Session(self)
+
+    def script(self, number: int) -> Script:
+        """What the connection of this number, from 0, follows."""
+        return self.scripts[number] if number < len(self.scripts) else {}
+
     def changed(self) -> None:
         """Something happened: whoever waits looks again."""
         self._changed.set()
@@ -123,11 +137,10 @@ class _Session(asyncio.Protocol):
         self._recipients: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         hop = self._hop
         self._number = hop.connections
-        script = hop.scripts[self._number] if self._number < len(hop.scripts) else {}
+        script = hop.script(self._number)
         self._steps = {stage: _steps(script.get(stage, ())) for stage in STAGES}
         hop.commands.append([])
         hop.open += 1
@@ -161,7 +174,7 @@ class _Session(asyncio.Protocol):
         text = line.decode("utf-8", "replace")
         self._hop.commands[self._number].append(text)
         stage = text[:4].lower()
-        code = self._say("503 5.5.1 Not now") if self._is_early(stage) else self._answer(stage)
+        code = self._say("503 5.5.1 Not now") if self._is_early(stage) else self._answer(stage, text)
         if stage in ("mail", "rset") and code == "250":
             self._sender, self._recipients = (_path(text) if stage == "mail" else None), []
         elif stage == "rcpt" and code == "250":
@@ -190,13 +203,13 @@ class _Session(asyncio.Protocol):
         taken = Taken(self._sender or "", self._recipients, plain, self._number)
         self._sender, self._recipients = None, []
         if self._answer("content").startswith("2"):
-            self._hop.taken.append(taken)
+            self._hop.take(taken)
         return True
 
-    def _answer(self, stage: str) -> str:
+    def _answer(self, stage: str, line: str = "") -> str:
         """Do the next step of a stage; returns the code that was said, or ""."""
-        steps = self._steps[stage]
-        step = steps.pop(0) if steps else Do.ACCEPT
+        steps = self._steps[stage] or [Do.ACCEPT]
+        step = steps(line) if callable(steps) else steps.pop(0)
         if step is Do.CLOSE:
             self._close()
         elif step is Do.HANG:
@@ -217,7 +230,9 @@ class _Session(asyncio.Protocol):
         self.transport.close()
 
 
-def _steps(steps: Step | Sequence[Step]) -> list[Step]:
+def _steps(steps: Step | Sequence[Step] | Callable[[str], Step]) -> list[Step] | Callable[[str], Step]:
+    if callable(steps):
+        return steps
     return [steps] if isinstance(steps, (str, Do)) else list(steps)
 
 
