@@ -99,7 +99,7 @@ class _Search:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._tables = configuration.domains
-        self._peers = outsiders(_lists(configuration))
+        self._peers = outsiders(peer_lists(configuration))
         self._wide_shapes = _wide_shapes(self._tables)
 
     def ways(self, listener: Listener) -> Iterator[_Way]:
@@ -265,7 +265,7 @@ def _free(base: Network, taken: Iterable[Network]) -> IPAddress | None:
     return IPv4Address(candidate) if base.version == 4 else IPv6Address(candidate)
 
 
-def _lists(configuration: Configuration) -> Iterator[Sequence[Network]]:
+def peer_lists(configuration: Configuration) -> Iterator[Sequence[Network]]:
     """Every list of networks that somebody wrote."""
     for listener in configuration.listeners:
         yield listener.options.relay_hosts
@@ -325,10 +325,10 @@ def _rows(row: Row) -> tuple[int, ...]:
 
 def _public_suffixes(level: Table) -> list[str]:
     """Names below the wildcards that stand for whole top-level domains."""
-    return [f"?.{suffix}" for suffix in level.wildcards if _is_public(suffix)]
+    return [f"?.{suffix}" for suffix in level.wildcards if is_public_suffix(suffix)]
 
 
-def _is_public(suffix: str) -> bool:
+def is_public_suffix(suffix: str) -> bool:
     first, dot, country = suffix.rpartition(".")
     if not dot:
         return suffix not in _NOT_PUBLIC

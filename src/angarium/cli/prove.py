@@ -1,0 +1,72 @@
+"""`angarium prove`: who may relay where, with the line that says so."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from angarium.cli.answers import as_json, console, counted, show_rows
+from angarium.cli.configuration import Config, ConfigArgument, find, load_or_exit
+from angarium.policy.config import Configuration, Problem
+from angarium.policy.idle import idle
+from angarium.policy.prove import Proof, Row, places
+from angarium.policy.prove import prove as prove_all
+
+
+def prove(
+    argument: ConfigArgument = None,
+    config: Config = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Say who may relay where, for every peer, identity, sender and recipient there can be.
+
+    Exits with 1 if an outsider may relay to a domain that nobody named. Example: angarium prove -c angarium.toml
+    """
+    configuration = load_or_exit(find(config, argument))
+    proof = prove_all(configuration)
+    notes = idle(configuration)
+    if json:
+        print(as_json(_as_data(configuration, proof, notes)))
+    else:
+        _show(configuration, proof, notes)
+    raise typer.Exit(1 if proof.offences else 0)
+
+
+def _as_data(configuration: Configuration, proof: Proof, notes: list[Problem]) -> dict[str, Any]:
+    return {
+        "config": configuration.hash,
+        "open_relay": bool(proof.offences),
+        "decided_by_code": any(row.answer == "code" for row in proof.rows),
+        "rows": proof.rows,
+        "offences": proof.offences,
+        "notes": [{**msgspec.to_builtins(note.source), "text": note.text} for note in notes],
+        "cells": proof.cells,
+        "questions": proof.classes,
+    }
+
+
+def _show(configuration: Configuration, proof: Proof, notes: list[Problem]) -> None:
+    out = console()
+    every = list(dict.fromkeys(label for row in proof.rows for label in row.listeners))
+    out.print(show_rows(proof.rows, every))
+    if any(row.answer == "code" for row in proof.rows):
+        out.print("\nThe other rows hold where the handler returns None.", style="magenta")
+    for note in notes:
+        out.print(f"\n{note.source}: {note.text}", end="", style="yellow")
+    out.print()
+    for row in proof.rows:
+        if row.offends is not None:
+            _say(out, row)
+    asked = counted(proof.classes, "question")
+    verdict = "the relay is OPEN" if proof.offences else "no outsider may relay to a domain that nobody named"
+    out.print(f"{configuration.hash}: {verdict} ({counted(proof.cells, 'cell')}, {asked}).", style="bold")
+
+
+def _say(out: Any, row: Row) -> None:
+    if row.accepted is not None:
+        out.print(f"accepted: {places(row.rules)}: {row.offends} (allow: {row.accepted})", style="yellow")
+    else:
+        out.print(f"OPEN: {places(row.rules)}: {row.offends}", style="bold red")
