@@ -1,8 +1,9 @@
-"""Which parts does this message have? (RFC 2045 to 2047), read tolerantly, without recursion, within bounds.
+"""Which parts does this message have? (RFC 2045 to 2047), read tolerantly, without recursion, within
+bounds.
 
-Answers with a flat list of `Part`s in the order of the message, each knowing its parent. Promises never to raise
-on any octets, to look at no more than `MAX_EXAMINED` of them, and to give the same answer for CRLF and LF. It does
-not look into embedded messages, and refuses to guess what a part means.
+Answers with a flat list of `Part`s in the order of the message, each knowing its parent. Promises never to
+raise on any octets, to look at no more than `MAX_EXAMINED` of them, and to give the same answer for CRLF
+and LF. It does not look into embedded messages, and refuses to guess what a part means.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from html import unescape
-from itertools import islice
 from typing import Final
 
 MAX_EXAMINED: Final = (
@@ -19,13 +19,14 @@ MAX_EXAMINED: Final = (
 )  # octets of a message that are looked at; reports speak first and quote afterwards
 MAX_HEADER: Final = 1 << 16  # octets of one header section
 MAX_FIELDS: Final = 500  # fields of one header section
+MAX_TYPE: Final = 1 << 10  # characters of a Content-Type field
 MAX_VALUE: Final = 1 << 12  # characters of one field that are interpreted
 MAX_DEPTH: Final = 12  # levels of multiparts within each other
 MAX_PARTS: Final = 200
 MAX_TEXT: Final = 1 << 16  # octets of one part that are decoded
 
 _FIELD = re.compile(r"^([!-9;-~]{1,200})[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
-_FOLD = re.compile(r"[ \t]*\n[ \t]+")
+_FOLD = re.compile(r"\n[ \t]+")
 _TYPE = re.compile(r"\s*([\w.+-]+)\s*/\s*([\w.+-]+)")
 # parameter := attribute "=" value (RFC 2045 section 5.1), also where the semicolon is missing.
 _PARAMETER = re.compile(r"""[;\s]([A-Za-z-]+)\s{0,9}=\s{0,9}(?:"((?:[^"\\]|\\.)*)(?:"|\Z)|([^\s;"]+))""")
@@ -37,7 +38,8 @@ _ENCODED_WORD = re.compile(r"=\?([\w.-]{1,40})(?:\*[\w-]*)?\?([bBqQ])\?([^?\n]*)
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
 # Charsets of real mail. Python's codecs hold more than charsets (idna, punycode), some of them costly.
 _CHARSET = re.compile(
-    r"utf-?8|iso-8859-\d{1,2}|(?:windows|cp)-?125\d|iso-2022-(?:jp(?:-\d)?|kr)|shift[_-]?jis|windows-31j|euc-(?:jp|kr)"
+    r"utf-?8|iso-8859-\d{1,2}|(?:windows|cp)-?125\d|iso-2022-(?:jp(?:-\d)?|kr)|shift[_-]?jis|windows-31j"
+    r"|euc-(?:jp|kr)"
     r"|ks_c_5601-1987|gb(?:2312|k|18030)|big5|hz-gb-2312|koi8-[ru]|macintosh|utf-16(?:le|be)?",
     re.IGNORECASE,
 )
@@ -121,10 +123,9 @@ def read_fields(section: bytes) -> Fields:
     """The fields of a header section by lower-case name, each with its values in order."""
     fields: Fields = {}
     text = _decode_header(section)
-    for match in islice(_FIELD.finditer(text), MAX_FIELDS):
-        name, value = match.groups()
-        value = _FOLD.sub(" ", value) if "\n" in value else value
-        fields.setdefault(name.lower(), []).append(value.strip())
+    for name, value in _FIELD.findall(text)[:MAX_FIELDS]:
+        line = _FOLD.sub(" ", value) if "\n" in value else value
+        fields.setdefault(name.lower(), []).append(line.strip())
     return fields
 
 
@@ -137,7 +138,7 @@ def _decode_header(section: bytes) -> str:
 
 def content_type(value: str) -> tuple[str, dict[str, str]]:
     """Media type and parameters, all names in lower case (RFC 2045 section 5.1)."""
-    value = value[:MAX_VALUE]
+    value = value[:MAX_TYPE]
     match = _TYPE.match(value)
     if match is None:
         return "text/plain", {}

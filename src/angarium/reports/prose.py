@@ -41,6 +41,7 @@ _SURE_HEADER = re.compile(
 
 _SURE_LETTERS: Final = frozenset("RrMmDdXx")
 _RETURNED = Clues(clues.RETURNED)
+_LISTS = Clues(clues.LISTS)
 
 # Words that announce the recipient who stands after them.
 _LABEL = re.compile(
@@ -79,17 +80,6 @@ _OTHERS = re.compile(
 _ROLES = re.compile(
     r"(postmaster|mailer-daemon|abuse|support|help(desk)?|no-?reply|webmaster|administrator|admin|info"
     r"|hostmaster|mail-?daemon)@",
-    re.IGNORECASE,
-)
-# The line after which the recipients are listed.
-_LIST_STARTS = re.compile(
-    r"(following|these|this|below|one or more|some or all|folgende|suivant|siguiente|seguint|seguent"
-    r"|volgende|följande|следующ|以下|下記|下列)"
-    r".{0,60}(address|recipient|user|mailbox|group|person|destination|empfänger|adress|destinat|usuari"
-    r"|ontvang|mottag|получател|адрес|宛先|受信者|收件人)"
-    r"|(could not|cannot|can't|couldn't|unable|was not|were not|wasn't|not been|fail|did not|undeliver"
-    r"|not delivered|not be|error)"
-    r"|nicht zugestellt|non remis|no se|não|impossibile|не ",
     re.IGNORECASE,
 )
 
@@ -142,22 +132,28 @@ def find_recipients(words: str, own: frozenset[str]) -> list[Found]:
     Addresses of `own` count only where the form leaves no doubt.
     """
     lines = [line[:MAX_LINE] for line in words.split("\n", MAX_LINES)[:MAX_LINES]]
+    speaking = _LISTS.lines("\n".join(lines))
     graded = [
-        (grade, address, n) for n, line in enumerate(lines) if "@" in line for grade, address in _grade(line)
+        (grade, address, n)
+        for n, line in enumerate(lines)
+        if "@" in line
+        for grade, address in _grade(line, speaks=n in speaking)
     ]
     certain = [(address, n) for grade, address, n in graded if grade == 1]
     for wanted in (2, 3, 4):
         chosen = [(a, n) for grade, a, n in graded if grade == wanted and a.lower() not in own]
         if wanted == 2:
-            chosen = sorted({*certain, *_after_start(chosen, lines)}, key=lambda one: one[1])
+            # What stands before the line that opens the list is the sender's.
+            below = [one for one in chosen if one[1] >= min(speaking, default=0)]
+            chosen = sorted({*certain, *(below or chosen)}, key=lambda one: one[1])
         chosen = [c for c in chosen if not is_role(c[0])] or chosen
         if chosen:
             return _with_words(chosen, lines)
     return []
 
 
-def _grade(line: str) -> Iterable[tuple[int, str]]:
-    """The addresses of a line with the grade of evidence: 1 certain, 2 good, 3 a sentence, 4 anything."""
+def _grade(line: str, *, speaks: bool) -> Iterable[tuple[int, str]]:
+    """The addresses of a line, graded: 1 certain, 2 good, 3 where the line `speaks` of failure, else 4."""
     for match in islice(_ADDRESS.finditer(line), MAX_IN_LINE):
         address = clean_address(match[0])
         before = line[max(0, match.start() - NEAR) : match.start()]
@@ -167,7 +163,7 @@ def _grade(line: str) -> Iterable[tuple[int, str]]:
         elif _BEFORE.fullmatch(before) and _AFTER.match(after):
             yield 2, address
         elif _OTHERS.search(before) is None:
-            yield (3 if _LIST_STARTS.search(line) else 4), address
+            yield (3 if speaks else 4), address
 
 
 def _is_certain(before: str, address: str, after: str) -> bool:
@@ -182,12 +178,6 @@ def _is_certain(before: str, address: str, after: str) -> bool:
 def is_role(address: str) -> bool:
     """Whether an address is a role's that letters name for questions: rarely who a bounce is about."""
     return _ROLES.match(address) is not None
-
-
-def _after_start(chosen: list[tuple[str, int]], lines: list[str]) -> list[tuple[str, int]]:
-    """Those behind the line that opens the list, if there are any: what stands before is the sender's."""
-    start = next((n for n, line in enumerate(lines) if _LIST_STARTS.search(line)), 0)
-    return [(address, n) for address, n in chosen if n >= start] or chosen
 
 
 def _with_words(chosen: list[tuple[str, int]], lines: list[str]) -> list[Found]:

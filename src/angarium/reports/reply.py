@@ -14,10 +14,11 @@ from angarium.reports.values import Reply
 MAX_TEXT: Final = 4000  # characters of a diagnostic that are looked at
 
 _ENHANCED = r"[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)"
+# What may not stand before a code is looked at from behind: so the search begins with a digit, and is fast.
 # Reply-code and status of RFC 5321 section 4.2 and RFC 2034; `-` joins them where lines were folded together.
-_CODE_AND_STATUS = re.compile(rf"(?<![\w.\-/@=])([45][0-5]\d)[\s\-:]+[#<(\[']{{0,2}}({_ENHANCED})")
+_CODE_AND_STATUS = re.compile(rf"([45][0-5]\d)(?<![\w.\-/@=]\d\d\d)[\s\-:]+[#<(\[']{{0,2}}({_ENHANCED})")
 # A code alone counts where words announce a reply, or at the beginning of a line.
-_CODE = re.compile(r"(?<![\w.\-/@=])([45][0-5]\d)(?=[\s\-:,.;)\]]|$)(?!\.\d)")
+_CODE = re.compile(r"([45][0-5]\d)(?<![\w.\-/@=]\d\d\d)(?=[\s\-:,.;)\]]|$)(?!\.\d)")
 _ANNOUNCES = re.compile(
     r"(?:(?:^|\n)[#\s'\"(\[]*|\bsaid[: ]\s*|<<<\s*|>>>\s*|<--\s*|[:;,(\[]\s*#?"
     r"|\b(?:error|response|reply|returned|code|reason|status|with|me|was)\W{1,4})$",
@@ -25,14 +26,13 @@ _ANNOUNCES = re.compile(
 )
 _BEFORE_CODE: Final = 24  # characters before a code that are looked at for what announces it
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
-_STATUS = re.compile(rf"(?<![\w.\-/@=])[#(\[']{{0,2}}({_ENHANCED})")
+_STATUS = re.compile(r"([245](?<![\w.\-/@=][245])\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _IN_REPLY = re.compile(r"\s*\(in reply to [A-Za-z ]{1,40}\)?\s*$")
-_BLANKS = re.compile(r"\s+")
 
 
 def one_line(text: str) -> str:
     """The text with every run of white space as one space, cut at `MAX_TEXT`."""
-    return _BLANKS.sub(" ", text[: 2 * MAX_TEXT]).strip()[:MAX_TEXT]
+    return " ".join(text[: 2 * MAX_TEXT].split())[:MAX_TEXT]
 
 
 def read_reply(text: str) -> Reply | None:
