@@ -10,6 +10,7 @@ any in.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -119,4 +120,11 @@ def encode_record(record: Record) -> bytes:
 
 def rfc3339(unix_seconds: float) -> str:
     """A time as records write it: UTC, to the microsecond."""
-    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    second = int(unix_seconds // 1)
+    return f"{_second(second)}.{min(int((unix_seconds - second) * 1e6), 999_999):06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(unix_seconds: int) -> str:
+    """The date and time of a second; many records share it."""
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -6,7 +6,7 @@ Answers "what kind of reply is this?". Nobody else divides a reply code by a hun
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 _CONTROLS = dict.fromkeys([*range(32), 127], " ")
@@ -53,6 +53,15 @@ class Reply:
     code: int
     enhanced: EnhancedStatus | None
     text: str
+    full_text: str = field(init=False, repr=False, compare=False)
+    """The text with the enhanced status code before every line (RFC 2034 section 4)."""
+
+    def __post_init__(self) -> None:
+        """Put the enhanced status code before each line once, not each time that the reply is sent."""
+        full = self.text
+        if self.enhanced is not None:
+            full = f"{self.enhanced} " + full.replace("\n", f"\n{self.enhanced} ")
+        object.__setattr__(self, "full_text", full)
 
     @property
     def is_positive(self) -> bool:
@@ -86,13 +95,6 @@ class Reply:
 
     def __str__(self) -> str:
         return f"{self.code} {self.full_text}"
-
-    @property
-    def full_text(self) -> str:
-        """The text with the enhanced status code before every line (RFC 2034 section 4)."""
-        if self.enhanced is None:
-            return self.text
-        return "\n".join(f"{self.enhanced} {line}" for line in self.text.split("\n"))
 
 
 def reply(code: int, text: str) -> Reply:

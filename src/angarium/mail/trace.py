@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from angarium.mail.address import Address
@@ -46,13 +47,19 @@ class Hop:
 def received_field(hop: Hop, ident: str, recipient: str, unix_seconds: float) -> bytes:
     """The Received field of one message, folded, with its final CRLF; no line is longer than 998 octets."""
     tls = f" ({hop.tls})" if hop.tls else ""
-    date = format_datetime(datetime.fromtimestamp(int(unix_seconds), UTC))
+    date = _date(int(unix_seconds))
     return (
         f"Received: from {hop.helo or 'unspecified'} ({hop.peer_address})\r\n"
         f"  by {hop.hostname} (Angarium {hop.local_address})\r\n"
         f"  with {hop.protocol}{tls} id {ident}\r\n"
         f"  for <{recipient}>; {date}\r\n"
     ).encode()
+
+
+@lru_cache(maxsize=8)
+def _date(unix_seconds: int) -> str:
+    """The date of RFC 5322; within a second many messages share it."""
+    return format_datetime(datetime.fromtimestamp(unix_seconds, UTC))
 
 
 def count_received(header_section: bytes) -> int:

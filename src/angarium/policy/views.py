@@ -54,6 +54,10 @@ class Meta(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as a dict of its own; what stands in it does not change."""
+        return dict(self._values)
+
     def __repr__(self) -> str:
         return f"Meta({self._values!r})"
 

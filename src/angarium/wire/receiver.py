@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from angarium.mail.status import Reply, reply
@@ -324,12 +325,17 @@ class Receiver:
         return output[0] if len(output) == 1 else b"".join(output)
 
     def _queue(self, code: int, text: str) -> None:
-        if text.isprintable() and len(text) <= _MAX_REPLY_TEXT:
-            self._output.append(f"{code} {text}\r\n".encode("ascii", "replace"))
-            return
-        lines = [_CONTROL.sub(" ", line)[:_MAX_REPLY_TEXT] for line in text.split("\n")]
-        wire = [f"{code}-{line}\r\n" for line in lines[:-1]]
-        self._output.append("".join([*wire, f"{code} {lines[-1]}\r\n"]).encode("ascii", "replace"))
+        self._output.append(_wire(code, text))
+
+
+@lru_cache(maxsize=512)
+def _wire(code: int, text: str) -> bytes:
+    """A reply as octets; most are said again and again."""
+    if text.isprintable() and len(text) <= _MAX_REPLY_TEXT:
+        return f"{code} {text}\r\n".encode("ascii", "replace")
+    lines = [_CONTROL.sub(" ", line)[:_MAX_REPLY_TEXT] for line in text.split("\n")]
+    wire = [f"{code}-{line}\r\n" for line in lines[:-1]]
+    return "".join([*wire, f"{code} {lines[-1]}\r\n"]).encode("ascii", "replace")
 
 
 def _is_auth(line: bytes) -> bool:
