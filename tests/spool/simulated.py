@@ -1,8 +1,11 @@
-"""A disk in memory that can stop between any two operations, and then has lost or torn whatever was not synced."""
+"""A disk in memory that can stop between any two operations, and then has lost or torn whatever was not
+synced.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import errno
 import os
 import random
@@ -26,7 +29,10 @@ class Inode:
 
 
 class SimulatedDisk:
-    """Implements Files. `stop_at` counts operations that change something; from that one on, nothing gets through."""
+    """Implements Files.
+
+    `stop_at` counts operations that change something; from that one on, nothing gets through.
+    """
 
     def __init__(self, *, seed: int = 0, stop_at: int | None = None) -> None:
         self.random = random.Random(seed)
@@ -53,9 +59,11 @@ class SimulatedDisk:
         return after
 
     def kill(self) -> SimulatedDisk:
-        """The disk as the next start finds it when only the process died: what was written is there, synced or not."""
+        """The disk as the next start finds it when only the process died: what was written is there, synced
+        or not.
+        """
         after = SimulatedDisk(seed=self.random.randrange(1 << 30))
-        after.names_seen, after.names_durable = self.names_seen, self.names_durable
+        after.names_seen, after.names_durable = copy.deepcopy((self.names_seen, self.names_durable))
         return after
 
     def _torn(self, inode: Inode) -> bytearray:
@@ -163,7 +171,9 @@ def _place(octets: bytearray, offset: int, data: bytes) -> None:
 
 
 class LoopWorker:
-    """A Worker without a thread: each job is one turn of the event loop, so that a test's order is always the same."""
+    """A Worker without a thread: each job is one turn of the event loop, so that a test's order is always the
+    same.
+    """
 
     def __init__(self, name: str) -> None:
         self.waiting: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []

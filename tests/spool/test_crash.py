@@ -1,4 +1,6 @@
-"""A power cut between any two file operations loses nothing that was answered, and brings nothing back that is over."""
+"""A power cut between any two file operations loses nothing that was answered, and brings nothing back that
+is over.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.spool.simulated import LoopWorker, SimulatedDisk
 
 from angarium.spool.errors import SpoolError
 from angarium.spool.store import Recovered, Store
-from tests.spool.simulated import LoopWorker, SimulatedDisk
 
 SEGMENT = 24 * 1024
 FOLDER = Path("spool")
@@ -130,6 +132,7 @@ class Player:
 
 
 def check(store: Store, known: Known) -> list[Recovered]:
+    assert all("no valid header" in report for report in store.reports), "torn is not damaged"
     recovered = list(store.recover())
     idents = [message.ident for message in recovered]
     assert len(set(idents)) == len(idents), "a message came back twice"
@@ -168,10 +171,36 @@ async def run_and_check(steps: list[str], *, seed: int, stop_at: int | None) -> 
 SCRIPTS = {
     "one": ["put 1 500", "finish", "sync"],
     "shared": ["put 3 900", "finish", "sync", "note", "sync", "finish", "rest"],
-    "turnover": ["crowd 8", "note", "crowd 8", "finish", "crowd 8", "sync", "finish", "note", "crowd 8", "sync"],
+    "turnover": [
+        "crowd 8",
+        "note",
+        "crowd 8",
+        "finish",
+        "crowd 8",
+        "sync",
+        "finish",
+        "note",
+        "crowd 8",
+        "sync",
+    ],
     "large": ["put 1 100", "put 2 60000", "finish", "sync", "put 1 100", "rest", "sync"],
-    "emptied": ["put 2 9000", "note", "put 1 9000", *["put 1 9000", "finish", "sync"] * 12, "rest", "note", "sync"],
-    "moved": ["put 3 3000", "put 1 2000", "note", "crowd 6", *["put 1 5000", "finish", "note", "sync"] * 14, "rest"],
+    "emptied": [
+        "put 2 9000",
+        "note",
+        "put 1 9000",
+        *["put 1 9000", "finish", "sync"] * 12,
+        "rest",
+        "note",
+        "sync",
+    ],
+    "moved": [
+        "put 3 3000",
+        "put 1 2000",
+        "note",
+        "crowd 6",
+        *["put 1 5000", "finish", "note", "sync"] * 14,
+        "rest",
+    ],
     "recycled": [*["crowd 4", "finish", "finish", "finish", "finish", "sync", "rest"] * 12],
 }
 
@@ -188,7 +217,18 @@ def test_a_power_cut_between_any_two_operations_keeps_every_promise(name: str) -
 
 
 STEPS = st.sampled_from(
-    ["put 1 10", "put 1 3000", "put 3 2000", "put 2 30000", "crowd 5", "finish", "finish", "note", "sync", "rest"]
+    [
+        "put 1 10",
+        "put 1 3000",
+        "put 3 2000",
+        "put 2 30000",
+        "crowd 5",
+        "finish",
+        "finish",
+        "note",
+        "sync",
+        "rest",
+    ]
 )
 
 
@@ -204,7 +244,9 @@ def test_any_script_survives_any_power_cut(steps: list[str], seed: int, stop_at:
 def test_any_script_survives_trouble_with_the_disk(
     steps: list[str], seed: int, share: float, is_killed: bool
 ) -> None:
-    """Operations that fail now and then, with or without effect, lose nothing that was answered, at once or later."""
+    """Operations that fail now and then, with or without effect, lose nothing that was answered, at once or
+    later.
+    """
 
     async def play() -> None:
         known = Known()

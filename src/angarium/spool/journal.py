@@ -276,6 +276,12 @@ class Journal:
         batch.end = segment.end
         if segment.synced == 0:
             batch.parts.insert(0, record.encode_header(self._header(segment)))
+            self._close_fallback(segment)
+
+    def _close_fallback(self, successor: Segment) -> None:
+        """The header being written says where its predecessor ends: nothing may be appended there any more."""
+        if self._fallback is not successor:
+            self._fallback = None
 
     def _header(self, segment: Segment) -> record.Header:
         tail = self._tail
