@@ -40,6 +40,7 @@ MAIL = {
     "a parcel": "From: Parcel Delivery Service <info@example.org>\nTo: sender@example.com\nSubject: Delivery failure notification\n\nYour parcel could not be delivered. Tracking number: 550 5.1. Write to\n\ncourier7@example.org\n",
     "a list's notice": "From: mailman-bounces@example.com\nTo: owner@example.com\nReturn-Path: <>\nSubject: Bounce action notification\n\nThis is a Mailman mailing list bounce action notice:\n\nMember: a@example.net\nReason: Excessive or fatal bounces. Delivery failed.\n",
     "a shop that asks to write": "From: Order Gateway <orders@example.org>\nTo: sender@example.com\nSubject: Delivery failed\n\nThe item could not be delivered to you.\n\nsupport@example.org\n",
+    "somebody who left": "From: mary@example.net\nReturn-Path: <>\nTo: sender@example.com\nSubject: Re: Hello\n\nThis account is no longer in use.\n\n-----Original Message-----\nFrom: sender@example.com\nTo: mary@example.net\nSubject: Hello\n\nHello\n",
     "nothing": "",
     "no header": "\n\n550 5.1.1 could not be delivered\n",
 }

@@ -30,6 +30,8 @@ ENOUGH_WHO: Final = 2
 ENOUGH_WHAT: Final = 3
 ENOUGH_WHOM: Final = 2
 ENOUGH: Final = 8
+# A null reverse-path alone is no name: people's automatic answers have it too.
+ENOUGH_UNNAMED: Final = 10
 # Where nothing tells of a mail system, all the rest must be there: title, words, the mail and its recipient.
 ENOUGH_UNSAID: Final = 11
 
@@ -66,21 +68,23 @@ class Reading:
     returned: Fields
 
 
-def is_from_mail_system(top: Fields, *, null_sender: bool | None) -> int:
-    """How much the header says that a mail system speaks (0 for people); asked of every message."""
+def is_from_mail_system(top: Fields, *, null_sender: bool | None) -> tuple[int, int]:
+    """How much the header says that a mail system speaks (0 for people), and what total is then enough."""
     if null_sender is None:
         null_sender = any(map(_NULL_PATH.match, top.get("return-path", ())))
-    weight = 3 if null_sender else 0
-    weight += sum(4 for name in _FAILURE_FIELDS if name in top)
+    weight = sum(4 for name in _FAILURE_FIELDS if name in top)
     speakers = " ".join(top.get("from", [])[:2] + top.get("sender", [])[:1])
     found = _SENDERS.search(decode_words(speakers[:2000]).replace("_", " "))
-    return weight + max((clue.weight for clue in found), default=0)
+    weight += _heaviest(found)
+    enough = ENOUGH if weight else ENOUGH_UNNAMED
+    weight += 3 if null_sender else 0
+    return weight, enough if weight >= ENOUGH_WHO else ENOUGH_UNSAID
 
 
 def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading | None:
     """Weigh a message that is no report by its type; None where the evidence is not enough."""
     top = parts[0].fields
-    who = is_from_mail_system(top, null_sender=null_sender)
+    who, enough = is_from_mail_system(top, null_sender=null_sender)
     subject = decode_words(top.get("subject", [""])[0])
     titles = _SUBJECTS.search(subject)
     if (who < ENOUGH_WHO and not _may_be_unsaid(subject, titles)) or _AGAINST.search(subject):
@@ -96,7 +100,7 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     found = find_recipients(words, _own_addresses(top))
     named = any(not is_role(one.address) for one in found)
     whom = _weigh_whom(parts, words, returned) + 2 * named + 2 * ("x-failed-recipients" in top)
-    if whom < ENOUGH_WHOM or who + what + whom < (ENOUGH if who >= ENOUGH_WHO else ENOUGH_UNSAID):
+    if whom < ENOUGH_WHOM or who + what + whom < enough:
         return None
     is_delayed = any(clue.word == "delayed" for clue in (*said, *titles))
     recipients = recipients_in(words, top, returned, found, "delayed" if is_delayed else "failed")
