@@ -72,7 +72,7 @@ def parse_header(block: bytes) -> Header | None:
     magic, version, *fields = _HEADER.unpack_from(block)
     if magic == MAGIC and version > VERSION:
         raise ForeignFormatError(f"format version {version}; this program knows versions up to {VERSION}")
-    if magic != MAGIC and magic.strip(b"\0").isalnum():
+    if magic != MAGIC and any(magic):
         raise ForeignFormatError(f"not a spool file: it begins with {magic!r}")
     if magic != MAGIC or _CRC.unpack_from(block, _HEADER.size) != (crc32(block[: _HEADER.size]),):
         return None

@@ -119,7 +119,9 @@ class Recovery:
         self._report(segment, scan, damage)
 
     def _write_again(self, handle: int, data: bytes, scan: Scan) -> None:
-        """What is taken up, but not proven, may only be in the page cache, where a failed sync has left it as clean."""
+        """What is taken up, but not proven, may only be in the page cache, where a failed sync has left it as
+        clean.
+        """
         if scan.proven < scan.end:
             self._files.write(handle, [data[:HEADER_SIZE]], 0)
             self._files.write(handle, [memoryview(data)[scan.proven : scan.end]], scan.proven)

@@ -56,7 +56,13 @@ def scan_segment(data: bytes, salt: bytes, *, known_end: int | None) -> Scan:
     synced = _synced_end(taken) if known_end is None else known_end
     taken = list(_cut_tail(taken, synced, data))
     end = taken[-1].end if taken else HEADER_SIZE
-    return Scan(taken, end, min(synced, end), has_void=len(records) > len(taken), damage=list(_find_damage(taken, synced)))
+    return Scan(
+        taken,
+        end,
+        min(synced, end),
+        has_void=len(records) > len(taken),
+        damage=list(_find_damage(taken, synced)),
+    )
 
 
 def _find_records(data: bytes, salt: bytes) -> Iterator[Record]:

@@ -183,6 +183,11 @@ class Store:
             return self._journal.problem
         return "less space is free than min_free_space" if self._lacks_space() else None
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits to be written, and nothing is being written."""
+        return self._journal.is_idle
+
     def close(self) -> None:
         """Write what is left, wait for it, release the folder. Commits that cannot be kept fail."""
         self._tidier.stop()

@@ -1,0 +1,298 @@
+"""Full disks, failing disks, damaged files: what is said, what is kept, how it heals."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from pathlib import Path
+
+import pytest
+
+from angarium.spool import journal
+from angarium.spool.errors import SpoolError, SpoolFull
+from angarium.spool.record import HEADER_SIZE, Commit, encode_commit, parse_header
+from angarium.spool.store import Store
+from tests.spool.conftest import Opener, put
+from tests.spool.simulated import LoopWorker, SimulatedDisk
+
+FOLDER = Path("spool")
+
+
+@pytest.fixture
+def disk() -> SimulatedDisk:
+    return SimulatedDisk()
+
+
+@pytest.fixture(autouse=True)
+def _retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time between attempts is not what these tests are about."""
+    for module in ("journal", "store", "tidy"):
+        monkeypatch.setattr(f"angarium.spool.{module}.RETRY", 0.0)
+
+
+def on(disk: SimulatedDisk, **options: object) -> Store:
+    given = {"segment_size": 32 * 1024, "min_free_space": 0, "files": disk, "make_worker": LoopWorker}
+    return Store.open(FOLDER, **given | options)
+
+
+def idents(store: Store) -> set[str]:
+    return {message.ident for message in store.recover()}
+
+
+async def test_a_full_disk_refuses_and_heals(disk: SimulatedDisk) -> None:
+    """Without space for a segment commits fail with SpoolFull; finishes go on; with space again, all is well."""
+    store = on(disk)
+    place = await put(store, "a", b"x" * 20_000)
+    disk.free = 0
+    with pytest.raises(SpoolFull):
+        await put(store, "b", b"x" * 20_000)
+    assert not store.is_healthy
+    assert "No space left" in (store.problem or "")
+    store.finish(place, "a")
+    await store.commit()
+    disk.free = 1 << 40
+    await put(store, "c", b"x" * 20_000)
+    assert store.is_healthy
+    assert store.problem is None
+    store.close()
+    assert idents(on(disk)) == {"c"}
+
+
+async def test_space_that_must_stay_free_is_respected(disk: SimulatedDisk) -> None:
+    """Below `min_free_space` puts are refused at once, also where a segment has room; above it they are taken
+    again.
+    """
+    store = on(disk, min_free_space=1000)
+    await put(store, "a")
+    disk.free = 999
+    with pytest.raises(SpoolFull, match="min_free_space"):
+        store.put([b""], [("b", b"")])
+    assert not store.is_healthy
+    disk.free = 1000
+    await put(store, "c")
+    assert store.is_healthy
+    store.close()
+
+
+async def test_everybody_in_a_failed_batch_is_told(disk: SimulatedDisk) -> None:
+    """A sync that fails fails all its commits, and the segment is given up: the next put goes to another
+    file.
+    """
+    store = on(disk)
+    kept = await put(store, "kept")
+    failing = iter([errno.EIO])
+    disk.fail = lambda operation: next(failing, None) if operation == "sync" else None
+    commits = []
+    for ident in ("a", "b"):
+        store.put([b""], [(ident, b"")])
+        commits.append(store.commit())
+    outcomes = await asyncio.gather(*commits, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [SpoolError, SpoolError]
+    assert store.load(kept).content == b"content"
+    names = set(disk.names_seen)
+    await put(store, "c")
+    assert set(disk.names_seen) - names
+    store.close()
+
+
+async def test_what_was_refused_does_not_come_back(disk: SimulatedDisk) -> None:
+    """A put whose commit failed is void for ever, even where its octets reached the disk."""
+    store = on(disk)
+    await put(store, "kept")
+    failing = iter([errno.EIO])
+    disk.fail = lambda operation: next(failing, None) if operation == "sync" else None
+    with pytest.raises(SpoolError):
+        await put(store, "refused")
+    await put(store, "later")
+    store.close()
+    assert any(b"refused" in inode.seen for inode in disk.names_seen.values())
+    assert idents(on(disk)) == {"kept", "later"}
+    assert idents(on(disk.power_cut())) == {"kept", "later"}
+
+
+async def test_a_segment_given_up_is_emptied_and_removed_first(disk: SimulatedDisk) -> None:
+    """It is never written again; its messages move; only then may its successor go, whose header says what is
+    void.
+    """
+    store = on(disk)
+    moved: dict[str, int] = {}
+    store.set_moved(moved.__setitem__)
+    await put(store, "kept")
+    failing = iter([errno.EIO])
+    disk.fail = lambda operation: next(failing, None) if operation == "sync" else None
+    with pytest.raises(SpoolError):
+        await put(store, "refused")
+    over = await put(store, "over", b"x" * 25_000)
+    await put(store, "last", b"x" * 25_000)
+    disk.log.clear()
+    store.finish(over, "over")
+    for _ in range(60):
+        await asyncio.sleep(0)
+    await store.commit()
+    assert set(moved) == {"kept"}
+    assert _freed(disk.log)[0] == "unlink segment-00000001"
+    store.close()
+    assert idents(on(disk)) == {"kept", "last"}
+
+
+def _freed(log: list[str]) -> list[str]:
+    """The operations by which segments went: removed, or their header overwritten (not: a file being made)."""
+    steps = zip(["", *log], log, strict=False)
+    return [
+        step
+        for before, step in steps
+        if step.startswith("unlink") or (step == "write 4096 at 0" and not before.startswith("create"))
+    ]
+
+
+async def test_a_finish_survives_a_failed_batch(disk: SimulatedDisk) -> None:
+    """Notes and finishes of a failed batch are written again, without anybody asking."""
+    store = on(disk)
+    over, noted = await put(store, "over"), await put(store, "noted")
+    failing = iter([errno.EIO])
+    disk.fail = lambda operation: next(failing, None) if operation == "sync" else None
+    store.finish(over, "over")
+    store.note(noted, "noted", b"note")
+    with pytest.raises(SpoolError):
+        await store.commit()
+    async with asyncio.timeout(5):
+        while not store.is_idle:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert store.is_healthy
+    [message] = on(disk.power_cut()).recover()
+    assert (message.ident, message.note) == ("noted", b"note")
+    store.close()
+
+
+async def test_a_healed_disk_is_noticed_without_traffic(disk: SimulatedDisk) -> None:
+    """After trouble the store tries by itself, so that health comes back before the next client does."""
+    store = on(disk)
+    disk.fail = lambda operation: errno.EIO
+    with pytest.raises(SpoolError):
+        await put(store, "a")
+    for _ in range(5):
+        await asyncio.sleep(0)
+        assert not store.is_healthy
+    disk.fail = lambda operation: None
+    async with asyncio.timeout(5):
+        while not store.is_healthy:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    store.close()
+
+
+async def _fill(open_store: Opener, *idents: str) -> list[int]:
+    store = open_store()
+    places = [await put(store, ident, ident.encode() * 1000) for ident in idents]
+    store.close()
+    return places
+
+
+def _overwrite(folder: Path, needle: bytes, octets: bytes) -> None:
+    [path] = [path for path in folder.glob("segment-*") if needle in path.read_bytes()]
+    data = path.read_bytes()
+    path.write_bytes(data.replace(needle, octets))
+
+
+async def test_a_damaged_record_costs_only_itself(open_store: Opener, folder: Path) -> None:
+    """The records around it come back, it is reported, and the file is kept aside once it is emptied."""
+    await _fill(open_store, "aa", "bb", "cc")
+    _overwrite(folder, b"bbpayload", b"bXpayload")
+    store = open_store()
+    assert idents(store) == {"aa", "cc"}
+    assert any("are no record" in report and "segment-00000001" in report for report in store.reports)
+    moved: dict[str, int] = {}
+    store.set_moved(moved.__setitem__)
+    store.finish(await put(store, "dd"), "dd")
+    async with asyncio.timeout(5):
+        while not list(folder.glob("damaged-*")):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert set(moved) == {"aa", "cc"}
+    assert b"bb" * 500 in next(folder.glob("damaged-*")).read_bytes()
+    store.close()
+
+
+async def test_damaged_content_is_never_handed_out(open_store: Opener, folder: Path) -> None:
+    """A content that does not match its checksum is an error when it is loaded; the others are not touched."""
+    first, second, _ = await _fill(open_store, "aa", "bb", "cc")
+    _overwrite(folder, b"aa" * 1000, b"aa" * 999 + b"ab")
+    store = open_store()
+    with pytest.raises(SpoolError, match="checksum"):
+        store.load(first)
+    assert store.load(second).content == b"bb" * 1000
+    store.close()
+
+
+async def test_a_file_without_a_valid_header_is_kept_aside(open_store: Opener, folder: Path) -> None:
+    """It is reported and renamed, and the start goes on."""
+    await _fill(open_store, "aa")
+    [path] = folder.glob("segment-*")
+    data = bytearray(path.read_bytes())
+    data[20] ^= 0xFF
+    path.write_bytes(data)
+    store = open_store()
+    assert store.reports == ["segment-00000001: no valid header; kept as damaged-00000001-unreadable"]
+    assert (folder / "damaged-00000001-unreadable").read_bytes() == data
+    store.close()
+
+
+async def test_a_mail_cannot_forge_a_record(open_store: Opener, folder: Path) -> None:
+    """Octets in a content that look like a commit finish nothing, even where a damaged head makes the scan
+    look inside.
+    """
+    store = open_store()
+    kept = await put(store, "kept")
+    header = parse_header(next(folder.glob("segment-*")).read_bytes()[:HEADER_SIZE])
+    assert header is not None
+    forged = encode_commit(bytes(8), Commit(HEADER_SIZE, [kept])) + encode_commit(
+        b"ANGSPOOL", Commit(0, [kept])
+    )
+    await put(store, "forger", forged * 10)
+    await put(store, "after")
+    store.close()
+    _overwrite(folder, b"forgerpayload", b"forgerpaylXad")
+    store = open_store()
+    assert idents(store) == {"kept", "after"}
+    assert header.salt not in {bytes(8), b"ANGSPOOL"}
+    store.close()
+
+
+async def test_a_file_that_was_being_made_is_cleared_up(open_store: Opener, folder: Path) -> None:
+    """What a crash left half made is not in the way."""
+    await _fill(open_store, "aa")
+    (folder / "segment-00000009.new").write_bytes(b"\0" * 100)
+    store = open_store()
+    assert not list(folder.glob("*.new"))
+    assert idents(store) == {"aa"}
+    store.close()
+
+
+async def test_a_block_that_cannot_be_read_costs_only_its_messages() -> None:
+    """A segment with an unreadable block gives back what lies in the others."""
+
+    class Scratched(SimulatedDisk):
+        bad = -1
+
+        def read(self, handle: int, length: int, offset: int) -> bytes:
+            if offset // 4096 <= self.bad // 4096 <= (offset + length - 1) // 4096:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(handle, length, offset)
+
+    disk = Scratched()
+    store = on(disk, memory=0)
+    for ident in ("a", "b", "c"):
+        await put(store, ident, ident.encode() * 8000)
+    store.close()
+    disk.bad = HEADER_SIZE + 8100
+    store = on(disk, memory=0)
+    assert any("unreadable" in report for report in store.reports)
+    found = {message.ident: message.place for message in store.recover()}
+    assert set(found) == {"a", "c"}
+    assert store.load(found["c"]).content == b"c" * 8000
+    with pytest.raises(SpoolError, match="cannot read"):
+        store.load(found["a"])
+    store.close()
+
+
+def test_the_lazy_commit_keeps_the_contract() -> None:
+    """Notes and finishes wait 50 ms at most (contract, section 4)."""
+    assert journal.LAZY <= 0.05
