@@ -157,6 +157,12 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.resume_reading()
         return data
 
+    def put_back(self, data: bytes) -> None:
+        """Let `receive` return these octets first."""
+        if data:
+            self._input.insert(0, data)
+            self._unread += len(data)
+
     @property
     def has_input(self) -> bool:
         """Whether octets wait that nobody has received."""
@@ -183,18 +189,25 @@ class Connection(asyncio.BufferedProtocol):
     # TLS
 
     async def start_tls(
-        self, context: ssl.SSLContext, limit: float, *, server_name: str | None = None, server: bool = True
+        self,
+        context: ssl.SSLContext,
+        limit: float,
+        *,
+        server_name: str | None = None,
+        server: bool = True,
+        implicit: bool = False,
     ) -> TlsFacts:
         """Shake hands, within `limit` seconds; everything said from here on is encrypted.
 
-        Input that came before ends the connection. Raises HandshakeFailed or TimedOut: there is no way back
-        to clear text, the connection is closed then.
+        Input that came before ends the connection, unless TLS is `implicit` and it belongs to the handshake.
+        Raises HandshakeFailed or TimedOut: there is no way back to clear text, the connection is closed then.
         """
-        if self._input or self._tls is not None:
+        if self._tls is not None or (self._input and not implicit):
             self._fail("input came before the handshake")
+        begun = self._take() if self._input else b""
         layer = self._tls = Layer(context, server_name, server=server)
         deadline = self._loop.time() + limit
-        self._receive_tls(layer, b"")
+        self._receive_tls(layer, begun)
         try:
             while not layer.is_ready and not self._ended:
                 await self._something(deadline - self._loop.time())

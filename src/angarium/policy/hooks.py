@@ -3,7 +3,7 @@
 `Policy` is what a policy file makes: it says which configuration it stands on and registers handlers,
 checking each at once. `Hooks` calls them for the sessions: it bounds their time, checks what they answer,
 and turns every trouble into one HandlerFailed, so that a handler can cost a command and nothing more. A
-handler's error is logged with file and line; what the AUTH handler says is never logged, since it may hold
+handler's error is logged with file and line; what an AUTH handler says is never logged, since it may hold
 a password.
 """
 
@@ -57,12 +57,13 @@ EVENTS = {
     "smtp_server_auth_plain": Event(
         ("authz", "authn", "password", "conn_meta"), (bool, Identity), may_be_none=False
     ),
+    "smtp_server_auth_oauthbearer": Event(("authz", "token", "conn_meta"), (Identity,)),
     "smtp_server_mail_from": Event(("sender", "conn_meta")),
     "smtp_server_rcpt_to": Event(("recipient", "conn_meta")),
     "smtp_server_data": Event(("message", "conn_meta")),
     "smtp_server_message_received": Event(("message", "conn_meta")),
 }
-_SECRET_EVENTS = frozenset({"smtp_server_auth_plain"})
+_SECRET_EVENTS = frozenset({"smtp_server_auth_plain", "smtp_server_auth_oauthbearer"})
 
 
 class HookError(TypeError):
@@ -255,7 +256,8 @@ class Hooks:
             answer = await self._answer(handler, args)
             _check_answer(handler, answer)
         except Rejected as rejected:
-            rejected.call = _account(handler, started, f"reject {rejected.reply}")
+            said = rejected.reply.code if event in _SECRET_EVENTS else rejected.reply
+            rejected.call = _account(handler, started, f"reject {said}")
             raise
         except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit):
             raise

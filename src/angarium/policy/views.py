@@ -92,6 +92,8 @@ class Tls(NamedTuple):
 
     version: str
     cipher: str
+    peer_subject: tuple[str, ...] = ()
+    """`CN=client.example` and so on, of a client certificate that was verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

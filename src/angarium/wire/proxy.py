@@ -29,6 +29,11 @@ _FAMILIES: dict[int, tuple[type[IPv4Address | IPv6Address], int]] = {
 }
 
 
+def begins_header(data: bytes) -> bool:
+    """Whether these octets look like the beginning of a header: no SMTP client says so."""
+    return data.startswith((_SIGNATURE, _V1_PREFIX))
+
+
 class ProxyError(Exception):
     """The octets are no PROXY header."""
 

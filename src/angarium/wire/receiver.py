@@ -114,6 +114,11 @@ class Receiver:
         return self.state in TRANSACTION or self.state is State.CONTENT
 
     @property
+    def takes_content(self) -> bool:
+        """Whether what comes next is content."""
+        return self.state is State.CONTENT or self._chunk is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether the session is over: send what is left, then close the connection."""
         return self.state is State.CLOSED
@@ -264,7 +269,11 @@ class Receiver:
     # What is answered
 
     def send_greeting(self, answer: Reply) -> None:
-        """Greet with 220; every other code ends the session (RFC 5321 section 3.1)."""
+        """Greet with 220; every other code ends the session (RFC 5321 section 3.1).
+
+        After `restart` it answers XCLIENT.
+        """
+        self._pending = None
         self.state = State.READY if answer.code == 220 else State.CLOSED
         self._queue(answer.code, answer.full_text)
 
@@ -302,6 +311,11 @@ class Receiver:
     def _reset(self) -> None:
         self._smtputf8 = False
         self._chunks = bytearray()
+
+    def close(self) -> None:
+        """End the session: what was answered is still sent, and nothing more is understood."""
+        self._pending = None
+        self._close()
 
     def _close(self) -> None:
         self.state = State.CLOSED
