@@ -279,7 +279,7 @@ class Journal:
             self._close_fallback(segment)
 
     def _close_fallback(self, successor: Segment) -> None:
-        """The header being written says where its predecessor ends: nothing may be appended there any more."""
+        """The header being written says where its predecessor ends: nothing may be appended there."""
         if self._fallback is not successor:
             self._fallback = None
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from angarium.spool.errors import SpoolError
 from angarium.spool.files import Files
+from angarium.spool.octets import Octets
 from angarium.spool.record import Entry, Note, Put, Record, head_length, parse_record
-from angarium.spool.scan import read_segment
 from angarium.spool.segment import Segment
 
 _GLANCE = 4096
@@ -42,9 +42,9 @@ def walk_waiting(
     """The waiting messages of a segment with their latest notes, by ordinal."""
     if not segment.waiting:
         return
-    data, _ = read_segment(files, segment.handle, segment.end)
+    octets = Octets(files, segment.handle, segment.end)
     for offset, ordinals in segment.waiting_puts():
-        record = parse_record(data, offset, segment.salt)
+        record = octets.record_at(offset, segment.salt)
         if record is None or not isinstance(record.value, Put):
             raise SpoolError(f"no put at octet {offset} of segment {segment.file}")
         for ordinal in ordinals:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from angarium.spool.errors import SpoolError
 from angarium.spool.files import Files
+from angarium.spool.octets import Octets
 from angarium.spool.pool import Pool, Spare, parse_name
 from angarium.spool.record import (
     HEADER_SIZE,
@@ -27,7 +28,7 @@ from angarium.spool.record import (
     Record,
     parse_header,
 )  # fmt: skip
-from angarium.spool.scan import Scan, read_segment, scan_segment
+from angarium.spool.scan import Scan, scan_segment
 from angarium.spool.segment import Segment, generation_of, ordinal_of
 
 
@@ -106,9 +107,9 @@ class Recovery:
     def _take_up(self, item: _Found, following: Header | None) -> None:
         header = item.header
         assert header is not None
-        data, damage = read_segment(self._files, item.handle, self._files.size(item.handle))
-        scan = scan_segment(data, header.salt, known_end=_known_end(header, following))
-        self._write_again(item.handle, data, scan)
+        octets = Octets(self._files, item.handle, self._files.size(item.handle))
+        scan = scan_segment(octets, header.salt, known_end=_known_end(header, following))
+        self._write_again(item.handle, octets, scan)
         segment = Segment(header.generation, header.salt, header.size)
         segment.file, segment.handle, segment.is_ready = item.file, item.handle, True
         segment.end = segment.synced = scan.end
@@ -116,20 +117,20 @@ class Recovery:
         self._segments[segment.generation] = segment
         for record in scan.records:
             self._apply(segment, record)
-        self._report(segment, scan, damage)
+        self._report(segment, octets.damage + scan.damage)
 
-    def _write_again(self, handle: int, data: bytes, scan: Scan) -> None:
+    def _write_again(self, handle: int, octets: Octets, scan: Scan) -> None:
         """What is taken up, but not proven, may only be in the page cache, where a failed sync has left it as
         clean.
         """
         if scan.proven < scan.end:
-            self._files.write(handle, [data[:HEADER_SIZE]], 0)
-            self._files.write(handle, [memoryview(data)[scan.proven : scan.end]], scan.proven)
+            self._files.write(handle, [octets.read(0, HEADER_SIZE)], 0)
+            self._files.write(handle, [octets.read(scan.proven, scan.end)], scan.proven)
             self._files.sync(handle)
 
-    def _report(self, segment: Segment, scan: Scan, damage: list[str]) -> None:
+    def _report(self, segment: Segment, damage: list[str]) -> None:
         name = self._pool.path(segment.file).name
-        for text in damage + scan.damage:
+        for text in damage:
             segment.is_damaged = True
             self.reports.append(f"{name}: {text}; the file is kept once it is emptied")
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from angarium.spool.files import Files
-from angarium.spool.record import HEADER_SIZE, Commit, Put, Record, content_crc, parse_record
-
-_BLOCK = 4096
+from angarium.spool.octets import Octets
+from angarium.spool.record import HEADER_SIZE, Commit, Put, Record
 
 
 class Scan(NamedTuple):
@@ -29,32 +27,14 @@ class Scan(NamedTuple):
     damage: list[str]
 
 
-def read_segment(files: Files, handle: int, size: int) -> tuple[bytes, list[str]]:
-    """The whole file; blocks that cannot be read are zeros, and reported."""
-    try:
-        return files.read(handle, size, 0), []
-    except OSError as error:
-        return _read_blocks(files, handle, size), [f"unreadable octets: {error.strerror}"]
-
-
-def _read_blocks(files: Files, handle: int, size: int) -> bytes:
-    blocks = []
-    for offset in range(0, size, _BLOCK):
-        try:
-            blocks.append(files.read(handle, min(_BLOCK, size - offset), offset))
-        except OSError:
-            blocks.append(bytes(min(_BLOCK, size - offset)))
-    return b"".join(blocks)
-
-
-def scan_segment(data: bytes, salt: bytes, *, known_end: int | None) -> Scan:
+def scan_segment(octets: Octets, salt: bytes, *, known_end: int | None) -> Scan:
     """Find the records; `known_end` is up to where the successor's header says that the segment was synced
     (None: unknown).
     """
-    records = list(_find_records(data, salt))
+    records = list(_find_records(octets, salt))
     taken = [record for record in records if known_end is None or record.end <= known_end]
     synced = _synced_end(taken) if known_end is None else known_end
-    taken = list(_cut_tail(taken, synced, data))
+    taken = list(_cut_tail(taken, synced, octets))
     end = taken[-1].end if taken else HEADER_SIZE
     return Scan(
         taken,
@@ -65,16 +45,15 @@ def scan_segment(data: bytes, salt: bytes, *, known_end: int | None) -> Scan:
     )
 
 
-def _find_records(data: bytes, salt: bytes) -> Iterator[Record]:
+def _find_records(octets: Octets, salt: bytes) -> Iterator[Record]:
     """Every whole head of this salt; contents are skipped, so that what a mail says is never taken for a
     record.
     """
-    view = memoryview(data)
     at = HEADER_SIZE
     while at != -1:
-        record = parse_record(view, at, salt)
+        record = octets.record_at(at, salt)
         if record is None:
-            at = data.find(salt, at + 1)
+            at = octets.find(salt, at + 1)
             continue
         yield record
         at = record.end
@@ -85,21 +64,20 @@ def _synced_end(records: list[Record]) -> int:
     return max((r.value.start for r in records if isinstance(r.value, Commit)), default=HEADER_SIZE)
 
 
-def _cut_tail(records: list[Record], synced: int, data: bytes) -> Iterator[Record]:
+def _cut_tail(records: list[Record], synced: int, octets: Octets) -> Iterator[Record]:
     """Behind what is known to be synced, the first octet that is not as it was written ends it all."""
     at = HEADER_SIZE
     for record in records:
-        if record.end > synced and (record.offset > max(at, synced) or not _is_sound(record, data)):
+        if record.end > synced and (record.offset > max(at, synced) or not _is_sound(record, octets)):
             return
         yield record
         at = record.end
 
 
-def _is_sound(record: Record, data: bytes) -> bool:
+def _is_sound(record: Record, octets: Octets) -> bool:
     if not isinstance(record.value, Put):
         return True
-    content = memoryview(data)[record.content_offset : record.end]
-    return len(content) == record.content_length and content_crc([content]) == record.value.content_crc
+    return octets.checksum(record.content_offset, record.end) == record.value.content_crc
 
 
 def _find_damage(records: list[Record], synced: int) -> Iterator[str]:
