@@ -82,9 +82,9 @@ class Listening:
         await asyncio.gather(*late, return_exceptions=True)
 
     @property
-    def label(self) -> str:
-        """What records call it."""
-        return self._listener.label
+    def listener(self) -> Listener:
+        """What is configured for it."""
+        return self._door.listener(self._listener)
 
     @property
     def sessions(self) -> Collection[Session]:
