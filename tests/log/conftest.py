@@ -52,7 +52,7 @@ def make_record(ident: str, kind: RecordType = "Reception", now: float = NOW, **
     return Record(
         type=kind,
         id=ident,
-        response=Response(code=250),
+        response=fields.pop("response", Response(code=250)),
         timestamp=int(now),
         event_time=rfc3339(now),
         created=int(now),
