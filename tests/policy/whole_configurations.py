@@ -66,11 +66,11 @@ def texts(draw: st.DrawFn) -> tuple[str, str]:
                 main += [f'[listener.{kind}."{net}"]\n{_table(own)}' for net, own in overlay.items()]
     top = draw(levels)
     null = draw(nulls)
-    domains = [_entry(f'["{key}"]', values) for key, values in {**top, **({"<>": null} if null else {})}.items()]
+    domains = [
+        _entry(f'["{key}"]', values) for key, values in {**top, **({"<>": null} if null else {})}.items()
+    ]
     for section in ("in", "10.1.1.1"):
-        domains += [
-            _entry(f'[listener."{section}"."{key}"]', own) for key, own in draw(levels).items()
-        ]
+        domains += [_entry(f'[listener."{section}"."{key}"]', own) for key, own in draw(levels).items()]
     return "\n".join(main), "\n".join(domains)
 
 

@@ -59,6 +59,11 @@ def who(peers: Region, identities: Sequence[str], senders: Sequence[str]) -> str
     return ", ".join(parts) + (f"\nwith sender {named(senders)}" if senders else "")
 
 
+def on(listeners: Sequence[str], every: Sequence[str]) -> str:
+    """Where, unless it is everywhere."""
+    return "" if set(listeners) == set(every) else f"\non {', '.join(listeners)}"
+
+
 def answered(answer: str, reports: Sequence[str]) -> str:
     """What becomes of it."""
     said = [_ANSWERS[answer]]
@@ -74,29 +79,31 @@ def by(right: str | None, rules: Sequence[Rule]) -> str:
     return f"{right}\n{where}" if right else where
 
 
+_RATIOS = {"by": 6, "before": 6, "after": 6}
+
+
 def new_table(*columns: str) -> Table:
     """An empty table in the house's style."""
-    table = Table(show_edge=False, pad_edge=False, show_lines=True)
+    table = Table(show_edge=False, pad_edge=False, show_lines=True, expand=True)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("answer", "by"))
+        table.add_column(column, overflow="fold", ratio=_RATIOS.get(column, 5))
     return table
 
 
 def show_rows(rows: Sequence[Row], every: Sequence[str], *, limit: int = 40) -> Table:
     """The rows of a proof; `every` names all listeners, so that only exceptions are named."""
-    on_each = any(set(row.listeners) != set(every) for row in rows)
-    table = new_table("who", "to", "answer", "by", *(["on"] if on_each else []))
+    table = new_table("who", "to", "answer", "by")
     for row in folded(rows, limit):
         to = named(row.recipients) if row.recipients else "anywhere"
         whom = who(row.peers, row.identities, row.senders)
+        if row.answer == "refuse" and row.peers.is_everyone:
+            whom = "anyone else"
         cells = [
-            Text(f"{whom} else" if row.answer == "refuse" and row.peers.is_everyone else whom),
+            Text(whom + on(row.listeners, every)),
             Text(f"user%host at {to}" if row.routes else to),
             Text(answered(row.answer, row.reports), style=_COLOURS[row.answer]),
             Text(by(row.right, row.rules)),
         ]
-        if on_each:
-            cells.append(Text(", ".join(row.listeners)))
         table.add_row(*cells, style="bold red" if row.is_offence else "")
     return table
 
@@ -105,23 +112,24 @@ def folded(rows: Sequence[Row], limit: int) -> list[Row]:
     """Many rows that differ only in network, identity and sender, as one; offences stay as they are."""
     if len(rows) <= limit:
         return list(rows)
-    kept: dict[Any, Row] = {}
+    alike: dict[Any, list[Row]] = {}
     for row in rows:
         key = row if row.offends is not None or row.right not in _OWN else (row.listeners, row.right)
-        kept[key] = _joined(kept[key], row) if key in kept else row
-    return list(kept.values())
+        alike.setdefault(key, []).append(row)
+    return [group[0] if len(group) == 1 else _joined(group) for group in alike.values()]
 
 
 _OWN = ("relay_from", "relay_from_authz")
 
 
-def _joined(first: Row, second: Row) -> Row:
+def _joined(rows: Sequence[Row]) -> Row:
+    """Each sender from its own network, or with its own identity."""
     return msgspec.structs.replace(
-        first,
-        peers=Region(tuple(dict.fromkeys((*first.peers.networks, *second.peers.networks)))),
-        identities=tuple(dict.fromkeys((*first.identities, *second.identities))),
-        senders=tuple(dict.fromkeys((*first.senders, *second.senders))),
-        rules=(*first.rules, *second.rules),
+        rows[0],
+        peers=Region(tuple(dict.fromkeys(network for row in rows for network in row.peers.networks))),
+        identities=tuple(dict.fromkeys(name for row in rows for name in row.identities)),
+        senders=tuple(dict.fromkeys(name for row in rows for name in row.senders)),
+        rules=tuple(rule for row in rows for rule in row.rules),
     )
 
 

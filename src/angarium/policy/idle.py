@@ -155,9 +155,7 @@ def _overlays(configuration: Configuration) -> Iterator[Problem]:
                 yield _note(_place(overlay, listener), text)
 
 
-def _unreachable(
-    listener: Listener, group: tuple[Overlay, ...], holder: Overlay | None
-) -> Iterator[Problem]:
+def _unreachable(listener: Listener, group: tuple[Overlay, ...], holder: Overlay | None) -> Iterator[Problem]:
     for overlay in group:
         if holder is not None and not overlay.network.overlaps(holder.network):  # type: ignore[arg-type]
             text = f"peer {overlay.network} can never match inside the overlay for {holder.network}"

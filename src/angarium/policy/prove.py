@@ -139,18 +139,16 @@ class _Proving:
         lines += self._by_code(each)
         by_scope: dict[int, list[tuple[Stand, View]]] = {}
         for stand, view in each:
-            by_scope.setdefault(id(view.scope), []).append((stand, view))
+            by_scope.setdefault(id(view.scope.section), []).append((stand, view))
         for sharing in by_scope.values():
             lines += self._by_sender(sharing)
         rights = list(_fold(lines))
         asked: dict[tuple[int, Stance], list[tuple[Stand, View, Region]]] = {}
         for stand, view in each:
             for stance, region in _stances(view).items():
-                asked.setdefault((id(view.scope), stance), []).append((stand, view, region))
+                asked.setdefault((id(view.scope.section), stance), []).append((stand, view, region))
         answers = [
-            line
-            for (_, stance), sharing in asked.items()
-            for line in self._by_recipient(stance, sharing)
+            line for (_, stance), sharing in asked.items() for line in self._by_recipient(stance, sharing)
         ]
         rows = (*rights, *sorted(_fold(answers), key=lambda row: _ORDER[row.answer]))
         return Proof(rows=rows, cells=_count_cells(self.configuration, each), classes=self.classes)
@@ -237,9 +235,7 @@ class _Proving:
 
     # The recipient's side
 
-    def _by_recipient(
-        self, stance: Stance, sharing: Sequence[tuple[Stand, View, Region]]
-    ) -> Iterator[_Line]:
+    def _by_recipient(self, stance: Stance, sharing: Sequence[tuple[Stand, View, Region]]) -> Iterator[_Line]:
         view = sharing[0][1]
         labels: dict[Region, list[str]] = {}
         for stand, _, region in sharing:
@@ -257,9 +253,7 @@ class _Proving:
             rule = row.rules[0] if setting is None else Rule.at(setting)
             offends = _offence(key) if row.right == "relay_to" else None
             accepted = _allowed(entry) if offends else None
-            yield _Line(
-                msgspec.structs.replace(row, rules=(), offends=offends, accepted=accepted), key, rule
-            )
+            yield _Line(msgspec.structs.replace(row, rules=(), offends=offends, accepted=accepted), key, rule)
 
     def _recipient_class(self, view: View, address: Address, stance: Stance) -> Iterator[Row]:
         routing = Address(f"{address.local_part}%elsewhere", address.domain)
