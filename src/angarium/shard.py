@@ -32,6 +32,7 @@ from angarium.queue.message import Message
 from angarium.queue.scheduled import Scheduler
 from angarium.queue.settle import Settlement
 from angarium.reception.door import Door
+from angarium.reception.keyring import Keyring
 from angarium.reception.listener import Listening
 from angarium.spool.store import Store
 from angarium.spool.worker import ThreadWorker, Worker
@@ -106,6 +107,7 @@ class Shard:
             clock=self._clock,
             entropy=self._random.random,
         )
+        self.resolver = self._outside.make_resolver(configuration.dns)
         self.dispatcher = Dispatcher(
             Setup(
                 ehlo_name=configuration.hostname,
@@ -113,12 +115,20 @@ class Shard:
                 make_id=self.new_ident,
                 connect=self._outside.connect,
             ),
-            self._outside.make_resolver(configuration.dns),
+            self.resolver,
             self.settlement.settle,
             self._random.shuffle,
             own=_own(configuration, self._sockets),
         )
-        self.door = Door(configuration, self.intake, self.writer, self._clock, self.new_ident)
+        self.door = Door(
+            configuration,
+            self.intake,
+            self.writer,
+            self._clock,
+            self.new_ident,
+            keyring=Keyring(Path(spool.path) / "tls"),
+            resolver=self.resolver,
+        )
 
     def new_ident(self) -> str:
         """A new id of a message or a session."""
@@ -142,9 +152,9 @@ class Shard:
         ]
 
     def take(self, configuration: Configuration) -> None:
-        """Put a new configuration in force, whole."""
-        self.configuration = configuration
+        """Put a new configuration in force, whole. Raises TlsError, and keeps the one before."""
         self.door.take(configuration)
+        self.configuration = configuration
         self.scheduler.reconfigure()
         self.dispatcher.own = _own(configuration, self._sockets)
 

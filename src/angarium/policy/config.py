@@ -283,6 +283,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     log: LogConfig
     control: ControlConfig
     dns: DnsConfig = DnsConfig()
+    content_memory: int = 512 * 1024 * 1024
+    """Octets of messages that a worker takes in at a time; more wait behind a `452 4.3.1`."""
     shutdown_timeout: float = 30.0
     handler_timeout: float = 30.0
     domains: PolicyTables

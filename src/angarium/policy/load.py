@@ -68,6 +68,7 @@ MAIN_SCHEMA = Schema(
         "postmaster": values.mailbox,
         "workers": whole_number(0, 1024),
         "user": values.text,
+        "content_memory": size,
         "shutdown_timeout": duration,
         "handler_timeout": duration,
     },

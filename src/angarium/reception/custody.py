@@ -178,7 +178,7 @@ class _Taking:
             envelope=self._envelope(self.sender, accepted.recipient),
             prefix=self._received(ident, accepted.recipient.address),
             content=self.content,
-            meta=dict(self.meta),
+            meta=self.meta.as_dict(),
             queue=self.queue,
             session_id=self.session.ident,
         )
@@ -194,10 +194,11 @@ class _Taking:
             return b""
         hop = Hop(
             helo=session.helo,
-            peer_address=str(session.whereabouts.peer.ip),
+            peer_address=session.whereabouts.peer_address,
             hostname=session.options.hostname,
-            local_address=str(session.whereabouts.local.ip),
+            local_address=session.whereabouts.local_address,
             protocol=session.protocol(smtputf8=self.transaction.parameters.smtputf8),
+            tls=session.tls_text,
         )
         return received_field(hop, ident, str(recipient), session.door.clock())
 

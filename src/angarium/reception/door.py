@@ -8,9 +8,12 @@ import msgspec
 
 from angarium.log.writer import Writer
 from angarium.mail.status import Reply, reply
+from angarium.net.dns import Resolver
 from angarium.policy.config import Configuration, Listener
 from angarium.policy.views import Endpoint
 from angarium.queue.intake import Intake
+from angarium.reception.keyring import Keyring
+from angarium.reception.watch import Watch
 
 
 class Whereabouts(msgspec.Struct, frozen=True):
@@ -19,6 +22,25 @@ class Whereabouts(msgspec.Struct, frozen=True):
     listener: Listener
     peer: Endpoint
     local: Endpoint
+    peer_address: str = ""
+    """The client's address as text, without its port; made here once, since every record says it."""
+    local_address: str = ""
+    accepted: tuple[Endpoint, Endpoint] | None = None
+    """Peer and local end of the TCP connection, where a proxy has said that the session has others."""
+
+    def __post_init__(self) -> None:
+        """Write both addresses out."""
+        msgspec.structs.force_setattr(self, "peer_address", str(self.peer.ip))
+        msgspec.structs.force_setattr(self, "local_address", str(self.local.ip))
+
+    @property
+    def accepted_local(self) -> Endpoint:
+        """Where the listener accepted the TCP connection: what sections are bound to (contract 2.2)."""
+        return self.local if self.accepted is None else self.accepted[1]
+
+    def moved(self, peer: Endpoint, local: Endpoint) -> Whereabouts:
+        """The same session with other ends, as a proxy tells them."""
+        return Whereabouts(self.listener, peer, local, accepted=self.accepted or (self.peer, self.local))
 
 
 class Door:
@@ -31,7 +53,13 @@ class Door:
         log: Writer,
         clock: Callable[[], float],
         new_ident: Callable[[], str],
+        *,
+        keyring: Keyring,
+        resolver: Resolver,
     ) -> None:
+        self.keyring = keyring
+        self.resolver = resolver
+        self.watch = Watch(configuration.content_memory)
         self.take(configuration)
         self.intake = intake
         self.log = log
@@ -40,7 +68,9 @@ class Door:
         self.is_stopping = False
 
     def take(self, configuration: Configuration) -> None:
-        """Put a configuration in force."""
+        """Put a configuration in force. Raises TlsError, and keeps the one before."""
+        self.keyring.prepare(listener.options for listener in configuration.listeners)
+        self.watch.content.total = configuration.content_memory
         self.configuration = configuration
         self.hooks = configuration.hooks
 

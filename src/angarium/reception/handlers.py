@@ -12,9 +12,10 @@ from angarium.policy.config import Source
 from angarium.policy.context import Context, recipient_question, sender_question
 from angarium.policy.decision import HandlerAnswer, HandlerPlace, ListenerDomain
 from angarium.policy.hooks import HandlerCall, HandlerFailed, Rejected
-from angarium.policy.views import ConnectionMeta, Meta
+from angarium.policy.views import ConnectionMeta, Meta, Tls
 
 if TYPE_CHECKING:
+    from angarium.reception.door import Whereabouts
     from angarium.reception.session import Session
 
 MAX_REMEMBERED = 64
@@ -27,6 +28,7 @@ class Handlers:
     def __init__(self, session: Session) -> None:
         where, options = session.whereabouts, session.options
         self._door = session.door
+        self._accepted_at = str(where.accepted_local)
         self.calls: list[HandlerCall] = []
         """What handlers answered since the last record, for the record."""
         self.connection = ConnectionMeta(
@@ -41,10 +43,36 @@ class Handlers:
                     "received_from": str(where.peer),
                     "received_via": str(where.local),
                     "hostname": options.hostname,
+                    **_origin(where),
                     **options.meta,
                 }
             ),
         )
+        self._before_dialogue = self.connection.meta
+
+    def begin_dialogue(self) -> None:
+        """The client speaks from now on: what handlers have noted until here survives `forget`."""
+        self._before_dialogue = Meta(self.connection.meta.items())
+
+    def forget(self) -> None:
+        """Forget what the client said (RFC 3207 section 4.2)."""
+        self.connection = replace(
+            self.connection,
+            ehlo_domain=None,
+            tls=None,
+            authn_id=None,
+            authz_id=None,
+            meta=Meta(self._before_dialogue.items()),
+        )
+        self.calls = []
+
+    def learn_tls(self, facts: Tls) -> None:
+        """The session is encrypted."""
+        self.learn(tls=facts)
+        meta = self.connection.meta
+        meta["tls_cipher"], meta["tls_protocol_version"] = facts.cipher, facts.version
+        if facts.peer_subject:
+            meta["tls_peer_subject_name"] = list(facts.peer_subject)
 
     def learn(self, **facts: Any) -> None:
         """Keep what the session has learnt: `ehlo_domain`, `tls`, `authn_id`, `authz_id`."""
@@ -82,7 +110,7 @@ class Handlers:
         for domain in (sender_question(context), recipient_question(context)):
             if domain is None or domain in answers:
                 continue
-            answer = await self.ask("get_listener_domain", domain, str(self.connection.local))
+            answer = await self.ask("get_listener_domain", domain, self._accepted_at)
             if isinstance(answer, Reply):
                 return answer
             answers[domain] = self._answer(answer)
@@ -98,6 +126,14 @@ class Handlers:
 
     def _remember(self, call: HandlerCall) -> None:
         self.calls = [*self.calls[1 - MAX_REMEMBERED :], call]
+
+
+def _origin(where: Whereabouts) -> dict[str, str]:
+    """The ends of the TCP connection, where the session has others."""
+    if where.accepted is None:
+        return {}
+    peer, local = where.accepted
+    return {"orig_received_from": str(peer), "orig_received_via": str(local)}
 
 
 def _with_answers(context: Context, answers: dict[str, HandlerAnswer | None]) -> Context:

@@ -66,7 +66,9 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
     return [reception, *report_records(draft, facts)]
 
 
-def rejection_record(session: Session, answer: Reply, event: events.Answerable | None) -> Record:
+def rejection_record(
+    session: Session, answer: Reply, event: events.Answerable | None, limit: str | None = None
+) -> Record:
     """The record of a refusal, with the line that was refused and every recipient known so far."""
     transaction, now = session.transaction, session.door.clock()
     recipient = _refused_recipient(session, event)
@@ -82,6 +84,7 @@ def rejection_record(session: Session, answer: Reply, event: events.Answerable |
         meta=captured_meta(session, session.handlers.connection.meta),
         recipients=_recipients(session) or UNSET,
         decided_by=_who_refused(session, event) or UNSET,
+        limit=limit or UNSET,
         report_error=(transaction.fate.report_error if transaction and transaction.fate else None) or UNSET,
         **(facts | {"reception_protocol": None}),
     )
@@ -96,12 +99,13 @@ def _facts(session: Session, now: float) -> dict[str, Any]:
         "session_id": session.ident,
         "listener": where.listener.label,
         "local_address": str(where.local),
-        "peer_address": PeerAddress(name=session.helo, addr=str(where.peer.ip)),
+        "peer_address": PeerAddress(name=session.helo, addr=where.peer_address),
         "helo": session.helo,
         "authn_id": connection.authn_id or UNSET,
         "authz_id": connection.authz_id or UNSET,
         "tls_cipher": tls.cipher if tls else UNSET,
         "tls_protocol_version": tls.version if tls else UNSET,
+        "tls_peer_subject_name": list(tls.peer_subject) if tls and tls.peer_subject else UNSET,
         "handlers": list(calls) if calls else UNSET,
         "reception_protocol": "ESMTP",
         "nodeid": session.options.hostname,
@@ -183,7 +187,14 @@ def _command(event: events.Answerable | None) -> str | None:
     return None if event is None else _NAMES.get(type(event))
 
 
-_NAMES: dict[type, str] = {events.Content: "DATA", events.Data: "DATA", events.Chunk: "BDAT"}
+_NAMES: dict[type, str] = {
+    events.Content: "DATA",
+    events.Data: "DATA",
+    events.Chunk: "BDAT",
+    events.Auth: "AUTH",
+    events.AuthResponse: "AUTH",
+    events.Xclient: "XCLIENT",
+}
 
 
 def response(answer: Reply, command: str | None = None) -> Response:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def record_refusal(session: Session, answer: Reply, event: events.Answerable | None) -> None:
-    """Record a reply of class 4 or 5."""
+def record_refusal(
+    session: Session, answer: Reply, event: events.Answerable | None, limit: str | None = None
+) -> None:
+    """Record a reply of class 4 or 5; `limit` names the option that bound."""
     try:
-        session.door.log.write(rejection_record(session, answer, event))
+        session.door.log.write(rejection_record(session, answer, event, limit))
     except LogError as error:
         log.error("a rejection is lost to the log: %s", error)

@@ -39,6 +39,8 @@ class Transaction:
         self.sender = sender
         self.parameters = parameters
         self.accepted: list[Accepted] = []
+        self.asked: tuple[Context, Decision] | None = None
+        """The question about the recipient named last, and its answer."""
         self.refused: tuple[Address, Decision] | None = None
         """The recipient refused last, and why, for its record."""
         self.fate: Fate | None = None
@@ -57,9 +59,11 @@ class Transaction:
 
     async def add_recipient(self, session: Session, event: Rcpt) -> Reply:
         """Decide about a recipient, and keep it if it is accepted."""
-        decision = await ask(session, self.sender, event.address, self.kind)
-        if isinstance(decision, Reply):
-            return decision
+        context = await context_of(session, self.sender, event.address, self.kind)
+        if isinstance(context, Reply):
+            return context
+        decision = decide(session.door.configuration, context)
+        self.asked = context, decision
         if not decision.verdict.accepts:
             self.refused = event.address, decision
             return decision.reply
@@ -79,10 +83,22 @@ async def ask(
     written_by: HandlerPlace | None = None,
 ) -> Decision | Reply:
     """Decide whether mail from sender to recipient is taken in this session; a Reply where a handler failed."""
+    context = await context_of(session, sender, recipient, transaction, written_by)
+    return context if isinstance(context, Reply) else decide(session.door.configuration, context)
+
+
+async def context_of(
+    session: Session,
+    sender: Address | None,
+    recipient: Address,
+    transaction: TransactionKind | None,
+    written_by: HandlerPlace | None = None,
+) -> Context | Reply:
+    """What a decision reads of this session now, handlers' answers included; a Reply where a handler failed."""
     configuration, options, where = session.door.configuration, session.options, session.whereabouts
     context = Context(
         listener=where.listener.label,
-        local=where.local.ip,
+        local=where.accepted_local.ip,
         peer=where.peer.ip,
         relay_hosts=session.relay_hosts,
         relay_hosts_source=options.sources.get("relay_hosts"),
@@ -97,8 +113,5 @@ async def ask(
         written_by=written_by,
     )
     if session.handlers.handles("get_listener_domain"):
-        answered = await session.handlers.answer_for(context)
-        if isinstance(answered, Reply):
-            return answered
-        context = answered
-    return decide(configuration, context)
+        return await session.handlers.answer_for(context)
+    return context

@@ -1,0 +1,176 @@
+"""Is this still a client, or an attack? The limits that end a session, each with a 421 that says which.
+
+A Guard counts for one session; what is counted by network stands in a Watch, which all sessions of one worker
+share. Peers in `relay_hosts` are exempt from the limits of a network. Raises LimitReached, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from angarium.mail.status import Reply, reply
+from angarium.net.limits import NetworkKey, network_key
+from angarium.wire import events
+
+if TYPE_CHECKING:
+    from angarium.reception.session import Session
+
+RATE_GRACE = 60.0
+"""Seconds of content before its rate is looked at."""
+NO_ROOM = reply(452, "4.3.1 too much mail is being received at once; try again later")
+_NOT_SYNTAX = frozenset({"sequence", "too-big", "line-endings", "long-line", "cancelled", "early-input"})
+_TOO_MANY_RECIPIENTS = 452
+
+
+class LimitReached(Exception):  # noqa: N818 - it is an answer
+    """A limit ends the session; `limit` is the name of the option that bound."""
+
+    def __init__(self, limit: str, text: str) -> None:
+        super().__init__(text)
+        self.limit = limit
+        self.reply = reply(421, f"4.7.0 {text}")
+
+
+class Guard:
+    """The limits of one session."""
+
+    __slots__ = ("_auth_failures", "_begun", "_claimed", "_content_octets", "_content_since", "_network",
+                 "_overflows", "_refused", "_session", "_syntax_errors", "_watch")  # fmt: skip
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._watch = session.door.watch
+        self._begun = _now()
+        self._network: NetworkKey | None = None
+        self._auth_failures = 0
+        self._refused = 0
+        self._overflows = 0
+        self._syntax_errors = 0
+        self._content_since: float | None = None
+        self._content_octets = 0
+        self._claimed = 0
+
+    # Who is here
+
+    def enter(self) -> None:
+        """Count the session with its network; again after the peer has changed."""
+        self.leave()
+        session, options = self._session, self._session.options
+        if session.is_trusted:
+            return
+        self._network = self._key()
+        if self._watch.crowd.enter(self._network) > options.max_connections_per_network:
+            text = "too many connections from your network; try again later"
+            raise LimitReached("max_connections_per_network", text)
+
+    def leave(self) -> None:
+        """The session is over."""
+        self.end_content()
+        if self._network is not None:
+            self._watch.crowd.leave(self._network)
+            self._network = None
+
+    def _key(self) -> NetworkKey:
+        options = self._session.options
+        peer = self._session.whereabouts.peer.ip
+        return network_key(peer, options.network_prefix_ipv4, options.network_prefix_ipv6)
+
+    # Time
+
+    def patience(self) -> float:
+        """Seconds to wait for the client's next octets."""
+        options = self._session.options
+        left = self._begun + options.max_session_duration - _now()
+        if left <= 0:
+            raise LimitReached("max_session_duration", "this session has lasted too long")
+        return min(options.client_timeout, left)
+
+    # Commands
+
+    def before(self, event: events.Answerable) -> None:
+        """Look at a command before it is carried out."""
+        if isinstance(event, events.Auth):
+            self._before_auth()
+
+    def _before_auth(self) -> None:
+        options = self._session.options
+        if self._auth_failures >= options.max_auth_failures:
+            raise LimitReached("max_auth_failures", "too many failed AUTH attempts")
+        if self._session.is_trusted:
+            return
+        failures = self._watch.auth_failures.count(self._key(), _now())
+        if failures >= options.max_auth_failures_per_network:
+            text = "too many failed AUTH attempts from your network; try again later"
+            raise LimitReached("max_auth_failures_per_network", text)
+
+    def after(self, event: events.Answerable, answer: Reply) -> None:
+        """Count an answer that is a refusal."""
+        if isinstance(event, events.Rcpt):
+            self._count_recipient(answer)
+        elif isinstance(event, events.Auth | events.AuthResponse):
+            self._count_auth(answer)
+        elif isinstance(event, events.Refused) and event.why not in _NOT_SYNTAX:
+            self._count_syntax_error()
+
+    def _count_auth(self, answer: Reply) -> None:
+        if answer.is_permanent:
+            self._auth_failures += 1
+            if not self._session.is_trusted:
+                self._watch.auth_failures.add(self._key(), _now())
+
+    def _count_recipient(self, answer: Reply) -> None:
+        session, options = self._session, self._session.options
+        if answer.code == _TOO_MANY_RECIPIENTS:
+            self._overflows += 1
+            if self._overflows > options.max_recipients_per_message:
+                raise LimitReached("max_recipients_per_message", "too many recipients")
+        if not answer.is_permanent:
+            return
+        self._refused += 1
+        if self._refused > options.max_refused_recipients:
+            raise LimitReached("max_refused_recipients", "too many refused recipients")
+        if session.is_trusted:
+            return
+        key, now = self._key(), _now()
+        self._watch.refused_recipients.add(key, now)
+        if self._watch.refused_recipients.count(key, now) > options.max_refused_recipients_per_network:
+            text = "too many refused recipients from your network; try again later"
+            raise LimitReached("max_refused_recipients_per_network", text)
+
+    def _count_syntax_error(self) -> None:
+        self._syntax_errors += 1
+        if self._syntax_errors > self._session.options.max_syntax_errors:
+            raise LimitReached("max_syntax_errors", "too many commands that are none")
+
+    # Content
+
+    @property
+    def has_room(self) -> bool:
+        """Whether content may begin to come."""
+        return not self._watch.content.is_spent
+
+    def receive_content(self, octets: int) -> None:
+        """Count octets of content as they come, and how long they take."""
+        now = _now()
+        if self._content_since is None:
+            self._content_since, self._content_octets = now, 0
+        self._content_octets += octets
+        self._claimed += octets
+        self._watch.content.take(octets)
+        elapsed = now - self._content_since
+        if elapsed > RATE_GRACE and self._content_octets < self._session.options.min_data_rate * elapsed:
+            raise LimitReached("min_data_rate", "the message comes too slowly")
+        if self._watch.content.used > self._watch.content.total:
+            raise LimitReached("content_memory", "too much mail is being received at once; try again later")
+
+    def end_content(self) -> None:
+        """The transaction is over, and its content no longer held."""
+        self._content_since = None
+        self._watch.content.give_back(self._claimed)
+        self._claimed = 0
+
+
+def _now() -> float:
+    """A clock that only goes forward, in seconds."""
+    return asyncio.get_running_loop().time()
