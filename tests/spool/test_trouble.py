@@ -136,6 +136,48 @@ async def test_a_segment_given_up_is_emptied_and_removed_first(disk: SimulatedDi
     assert idents(on(disk)) == {"kept", "last"}
 
 
+async def test_what_a_start_takes_up_is_made_durable(disk: SimulatedDisk) -> None:
+    """After a failed sync octets may be in the page cache alone: who takes them up writes them again."""
+    store = on(disk)
+    named = "rename segment-00000001.new segment-00000001"
+    disk.fail = lambda operation: errno.EIO if operation == "sync" and named in disk.log else None
+    with pytest.raises(SpoolError):
+        await put(store, "cached")
+    disk = disk.kill()
+    assert idents(on(disk)) == {"cached"}
+    assert idents(on(disk.power_cut())) == {"cached"}
+
+
+async def test_a_note_that_arrives_while_its_message_moves_is_the_latest(disk: SimulatedDisk) -> None:
+    """Whenever a note comes, before, while or after a copy is made: it wins over the older ones."""
+    store = on(disk)
+    places: dict[str, int] = {}
+    moved: list[str] = []
+
+    def follow(ident: str, place: int) -> None:
+        moved.append(ident)
+        places[ident] = place
+
+    store.set_moved(follow)
+    for number in range(12):
+        places[f"{number}"] = await put(store, f"{number}", b"x" * 1000)
+        store.finish(await put(store, "passing", b"x" * 20_000), "passing")
+    for turn in range(300):
+        for ident, place in places.items():
+            store.note(place, ident, b"%d" % turn)
+        await asyncio.sleep(0)
+        if turn % 3 == 0:
+            store.commit()
+        if turn % 10 == 0:
+            store.finish(await put(store, "passing", b"x" * 20_000), "passing")
+    await store.commit()
+    assert len(moved) > 12
+    assert {message.ident: message.note for message in on(disk.power_cut()).recover()} == dict.fromkeys(
+        map(str, range(12)), b"299"
+    )
+    store.close()
+
+
 def _freed(log: list[str]) -> list[str]:
     """How segments went: removed, or their header overwritten (which is not a file being made)."""
     steps = zip(["", *log], log, strict=False)

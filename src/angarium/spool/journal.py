@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from angarium.spool import record
+from angarium.spool.batch import Batch
 from angarium.spool.errors import SpoolError, SpoolFull
 from angarium.spool.files import Files, Part, is_full
 from angarium.spool.pool import Pool, Spare
-from angarium.spool.record import COMMIT_SIZE, HEADER_SIZE, NOTE_SIZE, Commit, Entry, Note, Put
+from angarium.spool.record import COMMIT_SIZE, HEADER_SIZE, NOTE_SIZE, Entry
 from angarium.spool.segment import Segment, generation_of, ordinal_of
 from angarium.spool.worker import Worker
 
@@ -31,24 +32,6 @@ RETRY = 1.0
 _RESERVE = 64 * 1024
 """Octets at a segment's end that puts leave to notes and finishes, for the day when there is no next segment.
 """
-
-
-class Batch:
-    """What one `fdatasync` makes durable."""
-
-    __slots__ = ("end", "finishes", "notes", "parts", "puts", "segment", "start", "waiters")
-
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
-        self.start = segment.end
-        self.end = segment.end
-        self.parts: list[Part] = []
-        self.puts: list[tuple[int, int]] = []
-        """First ordinal and number of messages of each put."""
-        self.notes: dict[int, tuple[bytes, int]] = {}
-        """Place → payload, offset of the record."""
-        self.finishes: list[int] = []
-        self.waiters: list[asyncio.Future[None]] = []
 
 
 class Journal:
@@ -93,14 +76,7 @@ class Journal:
         """
         size = record.put_size(entries) + length
         segment = self._segment_for(size + COMMIT_SIZE, len(entries), reserve=_RESERVE)
-        first = len(segment.offsets)
-        batch = self._batch_of(segment)
-        batch.parts.append(record.encode_put(segment.salt, Put(first, entries, checksum), length))
-        batch.parts.extend(content)
-        batch.puts.append((first, len(entries)))
-        segment.add(segment.end, len(entries))
-        segment.end += size
-        return [segment.place(ordinal) for ordinal in range(first, first + len(entries))]
+        return self._batch_of(segment).add_put(content, length, checksum, entries)
 
     def note(self, place: int, payload: bytes) -> None:
         """Set a waiting message's note, with the next batch. For a message that is over: nothing."""
@@ -196,7 +172,7 @@ class Journal:
         except SpoolError:
             return False
         try:
-            outcome = self._job(batch)()
+            outcome = batch.job(self._files)()
         except OSError as error:
             outcome = error
         self._land(outcome)
@@ -226,7 +202,7 @@ class Journal:
         self._is_scheduled = False
         batch = self._next_batch()
         if batch is not None:
-            self._syncer.submit(self._job(batch), self._landed)
+            self._syncer.submit(batch.job(self._files), self._landed)
 
     def _next_batch(self) -> Batch | None:
         """The batch to write now, sealed; None where one is under way, or its segment is still being made."""
@@ -234,8 +210,8 @@ class Journal:
             return None
         batch = self._under_way = self._batches.popleft()
         if not self._batches:
-            self._add_notes(batch)
-            self._add_finishes(batch)
+            batch.take_notes(self._notes)
+            batch.take_finishes(self._finishes)
             self._pass_on(batch)
         self._seal(batch)
         return batch
@@ -244,39 +220,21 @@ class Journal:
         """Whoever waits for notes and finishes only, waits for the batch that takes the last of them."""
         if batch.puts or not (self._notes or self._finishes):
             return
-        waiters, batch.waiters = batch.waiters, []
         try:
             later = self._last_batch()
         except SpoolError as error:
-            _fail_waiters(waiters, error)
+            batch.fail(error)
         else:
             assert later is not None
-            later.waiters += waiters
-
-    def _add_notes(self, batch: Batch) -> None:
-        segment = batch.segment
-        for place in list(self._notes):
-            payload = self._notes[place]
-            if segment.end + NOTE_SIZE + len(payload) + COMMIT_SIZE > segment.size:
-                break
-            batch.notes[place] = (payload, segment.end)
-            del self._notes[place]
-            batch.parts.append(record.encode_note(segment.salt, Note(place, payload)))
-            segment.end += NOTE_SIZE + len(payload)
-
-    def _add_finishes(self, batch: Batch) -> None:
-        room = (batch.segment.size - batch.segment.end - COMMIT_SIZE) // 8
-        batch.finishes = self._finishes[:room]
-        del self._finishes[:room]
+            later.waiters += batch.waiters
+        batch.waiters = []
 
     def _seal(self, batch: Batch) -> None:
-        segment = batch.segment
-        batch.parts.append(record.encode_commit(segment.salt, Commit(batch.start, batch.finishes)))
-        segment.end += COMMIT_SIZE + 8 * len(batch.finishes)
-        batch.end = segment.end
-        if segment.synced == 0:
-            batch.parts.insert(0, record.encode_header(self._header(segment)))
-            self._close_fallback(segment)
+        if batch.segment.synced:
+            batch.seal(None)
+            return
+        batch.seal(self._header(batch.segment))
+        self._close_fallback(batch.segment)
 
     def _close_fallback(self, successor: Segment) -> None:
         """The header being written says where its predecessor ends: nothing may be appended there."""
@@ -287,10 +245,6 @@ class Journal:
         tail = self._tail
         previous, end = (tail.generation, tail.synced) if tail is not None else (0, 0)
         return segment.header(previous, end, state=record.USED)
-
-    def _job(self, batch: Batch) -> partial[None]:
-        offset = batch.start if batch.segment.synced else 0
-        return partial(_write_and_sync, self._files, batch.segment.handle, batch.parts, offset)
 
     def _landed(self, outcome: OSError | None) -> None:
         self._land(outcome)
@@ -316,9 +270,7 @@ class Journal:
             self._note_landed(segment, place, len(payload), offset)
         for place in batch.finishes:
             self._finish_landed(segment, place)
-        for waiter in batch.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        batch.resolve()
 
     def _note_landed(self, segment: Segment, place: int, length: int, offset: int) -> None:
         segment.notes.append(place)
@@ -442,7 +394,7 @@ class Journal:
             self._undo(batch)
             if batch in self._batches:
                 self._batches.remove(batch)
-            _fail_waiters(batch.waiters, error)
+            batch.fail(error)
         self._try_later()
 
     def _undo(self, batch: Batch) -> None:
@@ -481,18 +433,6 @@ class Journal:
         self._schedule()
 
 
-def _write_and_sync(files: Files, handle: int, parts: Sequence[Part], offset: int) -> None:
-    """Job of the syncer: the two system calls of a batch."""
-    files.write(handle, parts, offset)
-    files.sync(handle)
-
-
 def _equip(segment: Segment, spare: Spare) -> None:
     segment.file, segment.handle, segment.size = spare
     segment.is_ready = True
-
-
-def _fail_waiters(waiters: list[asyncio.Future[None]], error: SpoolError) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(error)

@@ -1,0 +1,94 @@
+"""What does one `fdatasync` make durable? A batch: puts one after the other, notes, and a commit record.
+
+Promises: the parts that were handed in are the parts that are written; a sealed batch never changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from angarium.spool import record
+from angarium.spool.errors import SpoolError
+from angarium.spool.files import Files, Part
+from angarium.spool.record import COMMIT_SIZE, NOTE_SIZE, Commit, Entry, Header, Note, Put
+from angarium.spool.segment import Segment
+
+
+class Batch:
+    """Records for the end of one segment."""
+
+    __slots__ = ("end", "finishes", "notes", "parts", "puts", "segment", "start", "waiters")
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.start = segment.end
+        self.end = segment.end
+        self.parts: list[Part] = []
+        self.puts: list[tuple[int, int]] = []
+        """First ordinal and number of messages of each put."""
+        self.notes: dict[int, tuple[bytes, int]] = {}
+        """Place → payload, offset of the record."""
+        self.finishes: list[int] = []
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def add_put(self, content: Sequence[Part], length: int, checksum: int, entries: list[Entry]) -> list[int]:
+        """Append a put; tells the places of its messages."""
+        segment = self.segment
+        first = len(segment.offsets)
+        head = record.encode_put(segment.salt, Put(first, entries, checksum), length)
+        self.parts.append(head)
+        self.parts.extend(content)
+        self.puts.append((first, len(entries)))
+        segment.add(segment.end, len(entries))
+        segment.end += len(head) + length
+        return [segment.place(ordinal) for ordinal in range(first, first + len(entries))]
+
+    def take_notes(self, notes: dict[int, bytes]) -> None:
+        """Append the notes that fit, and take them away."""
+        segment = self.segment
+        for place, payload in list(notes.items()):
+            if segment.end + NOTE_SIZE + len(payload) + COMMIT_SIZE > segment.size:
+                break
+            self.notes[place] = (payload, segment.end)
+            del notes[place]
+            self.parts.append(record.encode_note(segment.salt, Note(place, payload)))
+            segment.end += NOTE_SIZE + len(payload)
+
+    def take_finishes(self, finishes: list[int]) -> None:
+        """Take away the finishes that fit; the commit record will name them."""
+        room = max(0, (self.segment.size - self.segment.end - COMMIT_SIZE) // 8)
+        self.finishes = finishes[:room]
+        del finishes[:room]
+
+    def seal(self, header: Header | None) -> None:
+        """End the batch with its commit record; the first batch of a segment brings the header."""
+        segment = self.segment
+        self.parts.append(record.encode_commit(segment.salt, Commit(self.start, self.finishes)))
+        segment.end += COMMIT_SIZE + 8 * len(self.finishes)
+        self.end = segment.end
+        if header is not None:
+            self.parts.insert(0, record.encode_header(header))
+
+    def job(self, files: Files) -> partial[None]:
+        """The two system calls that make a sealed batch durable."""
+        offset = self.start if self.segment.synced else 0
+        return partial(_write_and_sync, files, self.segment.handle, self.parts, offset)
+
+    def resolve(self) -> None:
+        """Tell everybody who waits that it is safe."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def fail(self, error: SpoolError) -> None:
+        """Tell everybody who waits that it is not."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+def _write_and_sync(files: Files, handle: int, parts: Sequence[Part], offset: int) -> None:
+    files.write(handle, parts, offset)
+    files.sync(handle)
