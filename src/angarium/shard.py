@@ -25,6 +25,7 @@ from angarium.log.writer import Writer
 from angarium.mail.ident import make_ident
 from angarium.net.connection import Connection, connect
 from angarium.net.dns import DnsResolver, Resolver
+from angarium.net.local import is_local_address
 from angarium.policy.config import Configuration, DnsConfig, Listener, QueueConfig
 from angarium.policy.route import QueueName
 from angarium.queue.intake import Intake
@@ -55,6 +56,8 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
 
     make_resolver: Callable[[DnsConfig], Resolver] = _name_servers
     connect: Callable[..., Coroutine[Any, Any, Connection]] = connect
+    is_local: Callable[[str], bool] = is_local_address
+    """Whether an address is this machine's own."""
     make_worker: Callable[[str], Worker] = ThreadWorker
     make_writer: Callable[..., Writer] | None = None
 
@@ -119,6 +122,7 @@ class Shard:
             self.settlement.settle,
             self._random.shuffle,
             own=_own(configuration, self._sockets),
+            is_local=self._outside.is_local,
         )
         self.door = Door(
             configuration,

@@ -56,6 +56,7 @@ class Dispatcher:
         shuffle: Callable[[list[str]], None],
         *,
         own: Own = Own(),  # noqa: B008 - a frozen value
+        is_local: Callable[[str], bool] = is_local_address,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.own = own
@@ -64,6 +65,7 @@ class Dispatcher:
         self._resolver = resolver
         self._settle = settle
         self._shuffle = shuffle
+        self._is_local = is_local
         self._services = Services(setup, settle, self._forget, max_connections=max_connections)
         self._routes: dict[_Key, _Route] = {}
         self._sites: dict[str, Site] = {}
@@ -124,7 +126,7 @@ class Dispatcher:
         rules = Rules(
             prohibited=PROHIBITED_HOSTS if prohibited is None else prohibited,
             own=self.own,
-            is_local=is_local_address,
+            is_local=self._is_local,
             shuffle=self._shuffle,
             port=port,
         )
