@@ -1,0 +1,45 @@
+"""What records take over of a message's metadata and header fields: what the options `meta` and `headers` name.
+
+Pure. A final `*` matches everything that begins so (reference G8, G9). Nothing is taken unless it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from angarium.mail.header import Headers, header_section
+
+
+def captured_meta(wanted: Sequence[str], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata that `wanted` names, case and all; an absent or null value only by a `*`."""
+    if not wanted:
+        return {}
+    return {key: value for key, value in meta.items() if any(_takes(one, key, value) for one in wanted)}
+
+
+def _takes(pattern: str, key: str, value: object) -> bool:
+    return _matches(pattern, key) and (value is not None or pattern.endswith("*"))
+
+
+def captured_headers(
+    wanted: Sequence[str], parts: Sequence[bytes | bytearray | memoryview]
+) -> dict[str, Any]:
+    """The header fields that `wanted` names, in any case; repeated fields become a list."""
+    if not wanted:
+        return {}
+    patterns = [pattern.lower() for pattern in wanted]
+    captured: dict[str, list[str]] = {}
+    spelling: dict[str, str] = {}
+    for name, value in Headers(header_section(b"".join(parts))):
+        if any(_matches(pattern, name.lower()) for pattern in patterns):
+            captured.setdefault(spelling.setdefault(name.lower(), name), []).append(_text(value))
+    return {name: values[0] if len(values) == 1 else values for name, values in captured.items()}
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
