@@ -1,7 +1,7 @@
 """Fixtures of the delivery tests."""
 
 import pytest
-from delivery_house import House
+from tests.delivery.delivery_house import House
 
 from angarium.testing.clock import VirtualClock
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from delivery_house import both
+from tests.delivery.delivery_house import both
 
 from angarium.delivery.outcome import LOOP, NO_ROUTE, NULL_MX, PROHIBITED, SURPRISE, Blame, Kind, Stage
 from angarium.delivery.resolve import Own

@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from delivery_house import House
+from tests.delivery.delivery_house import House
 
 from angarium.delivery.outcome import Kind, Stage
 

@@ -1,7 +1,7 @@
 """delivery.session and delivery.link: what delivery does, stage by stage, with a real next hop."""
 
 import pytest
-from delivery_house import CONTENT, both
+from tests.delivery.delivery_house import CONTENT, both
 
 from angarium.delivery.outcome import (
     NEEDS_8BITMIME,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from listener_files import IN, a_listener, load, lookup, options, tables
+from tests.policy.listener_files import IN, a_listener, load, lookup, options, tables
 
 from angarium.mail.address import AddressError
 from angarium.policy.domains import parse_key

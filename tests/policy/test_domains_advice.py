@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from listener_files import IN, a_listener, tables
+from tests.policy.listener_files import IN, a_listener, tables
 
 from angarium.policy.advice import MAX_ALIKE, advise
 from angarium.policy.config import Listener, Overlay, Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from listener_files import IN, a_listener, load, lookup, tables
+from tests.policy.listener_files import IN, a_listener, load, lookup, tables
 from test_match_property import NAMES, Level, entries, written
 
 from angarium.policy import transfer

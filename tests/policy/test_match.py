@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from listener_files import IN, a_listener, lookup, options, tables
+from tests.policy.listener_files import IN, a_listener, lookup, options, tables
 
 RELAY = {"relay_to": True}
 OOB = {"log_oob": "LogThenDrop"}

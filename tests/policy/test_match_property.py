@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from listener_files import load, lookup
+from tests.policy.listener_files import load, lookup
 
 LABELS = ["a", "b", "com"]
 NAMES = [f"{x}.{y}" for x in LABELS for y in LABELS] + ["a.b.com", "b.b.com", "a.a.b.com", "com", "a.a.a.com"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from listener_files import OUTSIDER, RELAY_HOST, Configuration, ask, question, tables
+from tests.policy.listener_files import OUTSIDER, RELAY_HOST, Configuration, ask, question, tables
 
 from angarium.mail.address import Address
 from angarium.policy.config import LineEndings, Source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from listener_files import OUTSIDER, RELAY_HOST, ask, tables
+from tests.policy.listener_files import OUTSIDER, RELAY_HOST, ask, tables
 
 from angarium.policy.decision import Decision
 from angarium.policy.fate import Fate, Report, fate

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from listener_files import OUTSIDER, RELAY_HOST, Configuration, load, question
+from tests.policy.listener_files import OUTSIDER, RELAY_HOST, Configuration, load, question
 
 from angarium.mail.address import Address
 from angarium.policy.decision import Decision, TransactionKind, Verdict

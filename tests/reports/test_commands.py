@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forms import FORMS
+from tests.reports.forms import FORMS
 
 BOUNCE = FORMS[0].content
 ORDINARY = b"From: a@example.com\nSubject: hello\n\nhello\n"

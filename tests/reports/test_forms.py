@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from forms import FORMS, Form
+from tests.reports.forms import FORMS, Form
 
 from angarium.reports import examine
 

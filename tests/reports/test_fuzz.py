@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import msgspec
-from forms import FORMS
+from tests.reports.forms import FORMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
