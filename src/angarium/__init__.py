@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from angarium.embed import serve
     from angarium.mail.address import Address
     from angarium.policy.config import QueueConfig
     from angarium.policy.decision import ListenerDomain
@@ -23,6 +24,7 @@ __all__ = [
     "Policy",
     "QueueConfig",
     "reject",
+    "serve",
 ]
 
 _HOMES = {
@@ -34,6 +36,7 @@ _HOMES = {
     "Policy": "angarium.policy.hooks",
     "QueueConfig": "angarium.policy.config",
     "reject": "angarium.policy.hooks",
+    "serve": "angarium.embed",
 }
 
 

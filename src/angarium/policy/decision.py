@@ -8,7 +8,7 @@ answer, stands here because it is an input of every decision.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Literal
 
 import msgspec
@@ -138,8 +138,8 @@ class HandlerAnswer(msgspec.Struct, frozen=True):
     place: HandlerPlace
 
 
-class Verdict(Enum):
-    """What becomes of one recipient."""
+class Verdict(StrEnum):
+    """What becomes of one recipient; equal to its text, so that tests read well."""
 
     RELAY = "relay"
     """Accepted; the message may be queued."""

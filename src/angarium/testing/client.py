@@ -106,10 +106,12 @@ class Session:
         return replies[-1]
 
     def _replies(self, limit: float = 0.0) -> list[Reply]:
+        octets = self._mta.run(_received(self._connection, limit))
+        if octets:
+            self.dialogue += [f"S: {line}" for line in _shown(octets)]
+        self._reader.receive_data(octets)
         replies = []
-        self._reader.receive_data(self._mta.run(_received(self._connection, limit)))
         while (answer := self._reader.next_reply()) is not None:
-            self.dialogue += [f"S: {line}" for line in str(answer).split("\n")]
             replies.append(answer)
         return replies
 

@@ -54,10 +54,8 @@ def _complaint(
         as_whom = f" as {identity}" if identity else ""
         yield f"  {who.peer.ip}{as_whom} on {who.listener.label}, from <{sender or ''}> to <{recipient}>"
     if session.server is not None:
-        yield from (
-            f"  {call.file}:{call.line}: {call.event} answered {call.answer}"
-            for call in session.server.handlers.calls
-        )
+        calls = session.server.handlers.calls
+        yield from dict.fromkeys(f"  {call.file}:{call.line}: {call.event}: {call.answer}" for call in calls)
     try:
         yield from described(session.decide(sender, recipient))
     except NoDecision as trouble:

@@ -54,8 +54,12 @@ class Hop(NextHop):
         """How often a connection was asked for."""
 
     def follow(self, scripts: Sequence[HopScript]) -> None:
-        """Do this from the next connection on. Raises ValueError for a stage that does not exist."""
+        """Do this from now on: connections that are open end, as if the host had been started anew.
+
+        Raises ValueError for a stage that does not exist.
+        """
         self._following = [_script(script) for script in scripts]
+        self.close_all()
 
     def script(self, number: int) -> Script:
         """See NextHop."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -44,6 +44,8 @@ from angarium.testing.network import Delivered, Hop, HopScript, Network
 STRANGER = "203.0.113.5"
 """The peer unless told otherwise: an address of RFC 5737, which nobody has."""
 _SEGMENT_SIZE = 1024 * 1024
+_OWN = ("127.0.0.1", "::1", "192.0.2.1", "2001:db8::1")
+"""The machine's addresses, for the question whether a next hop is this server itself."""
 _ANY = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # noqa: S104
 """Where somebody arrives who connects to a listener on every address."""
 
@@ -66,6 +68,15 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     due: datetime
     """When it is tried next."""
     meta: dict[str, Any]
+
+
+class MakeMta(Protocol):
+    """The fixture `mta`: makes servers, which end with the test."""
+
+    def __call__(
+        self, policy: Given, *, zone: Zone | None = None, seed: int = 0, start: float = START
+    ) -> Mta:
+        """See `Mta`."""
 
 
 class Mta:
@@ -111,6 +122,7 @@ class Mta:
         outside = Outside(
             make_resolver=lambda _: StaticResolver(self.zone),
             connect=self._network.connect,
+            is_local=lambda address: address in _OWN,
             make_worker=_LoopWorker,
             make_writer=self._make_writer,
         )
@@ -224,7 +236,7 @@ class Mta:
     def _listening(self, wanted: str | int | None) -> Listening:
         for listening in self.shard.listening:
             listener = listening.listener
-            if wanted in (None, listener.name, listener.listen, listener.port):
+            if wanted is None or str(wanted) in (listener.name, listener.listen, str(listener.port)):
                 return listening
         known = ", ".join(listening.listener.label for listening in self.shard.listening)
         raise ValueError(f"there is no listener {wanted!r}: there are {known}")
@@ -261,6 +273,7 @@ class Mta:
         hop = self._network.hop(host)
         if scripts:
             hop.follow(scripts)
+            self.settle()
         return hop
 
     @property
