@@ -105,8 +105,7 @@ class Shard:
             self.writer,
             self.scheduler,
             self.intake,
-            hostname=lambda: self.configuration.hostname,
-            new_ident=self.new_ident,
+            configuration=lambda: self.configuration,
             clock=self._clock,
             entropy=self._random.random,
         )

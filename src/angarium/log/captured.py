@@ -1,6 +1,8 @@
-"""What records take over of a message's metadata and header fields: what the options `meta` and `headers` name.
+"""What records take over of a message's metadata and header fields: what the options `meta` and `headers`
+name.
 
-Pure. A final `*` matches everything that begins so (reference G8, G9). Nothing is taken unless it was asked for.
+Pure. A final `*` matches everything that begins so (reference G8, G9). Nothing is taken unless it was asked
+for.
 """
 
 from __future__ import annotations

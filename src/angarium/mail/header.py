@@ -16,15 +16,19 @@ _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\r?\n[ \t].*)*)", re.MULTI
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
+def header_section(content: bytes) -> bytes:
+    """The header section with its last line end; the body is neither read nor copied."""
+    if content.startswith((b"\r\n", b"\n")):
+        return b""
+    match = _END.search(content)
+    return content if match is None else content[: content.index(b"\n", match.start()) + 1]
+
+
 def split_content(content: bytes) -> tuple[bytes, bytes]:
     """Split content at the first empty line into header section (with its last line end) and body."""
-    if content.startswith((b"\r\n", b"\n")):
-        return b"", content[2 if content[0] == 13 else 1 :]
-    match = _END.search(content)
-    if match is None:
-        return content, b""
-    end = content.index(b"\n", match.start()) + 1
-    return content[:end], content[match.end() :]
+    section = header_section(content)
+    rest = content[len(section) :]
+    return section, rest.removeprefix(b"\r\n") if rest.startswith(b"\r") else rest.removeprefix(b"\n")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The door in: custody of what arrives, its records, and its first turn.
 
-Promises: `take` returns only when everything that is not simply forgotten is on stable storage. A message that is
-queued is handed to delivery after that and not before; a report that is not queued is kept as its records until
-the log has them. Raises NoCustody when nothing could be kept, and then nothing was.
+Promises: `take` returns only when everything that is not simply forgotten is on stable storage. A message
+that is queued is handed to delivery after that and not before; a report that is not queued is kept as its
+records until the log has them. When it raises (NoCustody: nothing could be kept), or is cancelled, nothing
+is kept.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from angarium.log.writer import LogError, Writer
 from angarium.mail.envelope import Envelope
 from angarium.policy.config import QueueConfig
 from angarium.policy.route import QueueName, parse_queue_name
+from angarium.queue.fresh import Fresh
+from angarium.queue.kept_config import pack_config, unpack_config
 from angarium.queue.message import Evidence, Message, Stored, decode_kept, decode_state, encode
-from angarium.queue.scheduled import Scheduler
+from angarium.queue.scheduled import ScheduledQueue, Scheduler
 from angarium.spool.errors import SpoolError
 from angarium.spool.store import Store
 
@@ -86,8 +89,10 @@ class Intake:
         self._store = store
         self._writer = writer
         self._scheduler = scheduler
-        self._new_ident = new_ident
+        self.new_ident = new_ident
+        """Makes the id of a message."""
         self._evidence: set[asyncio.Task[None]] = set()
+        self._fresh = Fresh()
 
     @property
     def trouble(self) -> str | None:
@@ -102,38 +107,65 @@ class Intake:
         """Take custody; raises NoCustody."""
         if self._writer.problem is not None:
             raise NoCustody(self._writer.problem)
+        waiting: list[Message] = []
+        evidence = None
         try:
-            waiting = self._put_messages(arrivals)
+            self._put_messages(arrivals, waiting)
             evidence = self._put_evidence(arrivals)
             await self._store.commit()
         except SpoolError as error:
+            self._withdraw(waiting, evidence)
             log.error("the spool takes nothing: %s", error)
             raise NoCustody(str(error)) from error
-        for arrival in arrivals:
-            for record in arrival.records:
-                self._writer.write(record)
+        except asyncio.CancelledError:
+            self._withdraw(waiting, evidence)
+            raise
+        self._record(arrivals)
         if evidence is not None:
             self._release(*evidence)
         for message in waiting:
             self._scheduler.add(message)
 
-    def _put_messages(self, arrivals: Sequence[Arrival]) -> list[Message]:
-        """Put what is to be queued, each content once."""
+    def _withdraw(self, waiting: list[Message], evidence: tuple[str, int] | None) -> None:
+        """Take back what was put: the client is not answered 250, and will send it again."""
+        for message in waiting:
+            self._store.finish(message.place, message.ident)
+        if evidence is not None:
+            ident, place = evidence
+            self._store.finish(place, ident)
+
+    def _record(self, arrivals: Sequence[Arrival]) -> None:
+        """Write the records. What was answered 250 goes on, whatever becomes of the log."""
+        try:
+            for arrival in arrivals:
+                for record in arrival.records:
+                    self._writer.write(record)
+        except LogError as error:
+            log.error("a record is lost to the log: %s", error)
+
+    def _put_messages(self, arrivals: Sequence[Arrival], waiting: list[Message]) -> None:
+        """Put what is to be queued, each content once; adds to `waiting` what was put."""
         groups: dict[int, list[Arrival]] = {}
         for arrival in arrivals:
             if arrival.is_queued:
                 groups.setdefault(id(arrival.content), []).append(arrival)
-        return [message for group in groups.values() for message in self._put_group(group)]
+        for group in groups.values():
+            waiting += self._put_group(group)
 
     def _put_group(self, group: list[Arrival]) -> Iterator[Message]:
-        stored = [_stored(arrival) for arrival in group]
+        queues = [self._queue(arrival) for arrival in group]
+        stored = [_stored(arrival, queue) for arrival, queue in zip(group, queues, strict=True)]
         payloads = [(arrival.ident, encode(one)) for arrival, one in zip(group, stored, strict=True)]
         places = self._store.put(group[0].content, payloads)
-        for arrival, one, place in zip(group, stored, places, strict=True):
-            queue = self._scheduler.make_queue(one.queue, arrival.queue_config)
+        for arrival, one, queue, place in zip(group, stored, queues, places, strict=True):
             message = Message(arrival.ident, place, queue, self._store)
             message.remember(one, arrival.envelope, [arrival.prefix, *arrival.content])
+            self._fresh.add(message, one.size)
             yield message
+
+    def _queue(self, arrival: Arrival) -> ScheduledQueue:
+        assert arrival.queue is not None
+        return self._scheduler.make_queue(arrival.queue, arrival.queue_config)
 
     def _put_evidence(self, arrivals: Sequence[Arrival]) -> tuple[str, int] | None:
         """Keep the records of what has no other trace: reports, and messages that are discarded."""
@@ -145,7 +177,7 @@ class Intake:
         ]
         if not records:
             return None
-        ident = self._new_ident()
+        ident = self.new_ident()
         return ident, self._store.put([], [(ident, encode(Evidence(tuple(records))))])[0]
 
     def _release(self, ident: str, place: int) -> None:
@@ -163,7 +195,10 @@ class Intake:
         self._store.finish(place, ident)
 
     def recover(self) -> int:
-        """Take up what the spool holds: messages to their queues, evidence to the log. Returns how many messages."""
+        """Take up what the spool holds: messages to their queues, evidence to the log.
+
+        Returns how many messages wait.
+        """
         count = 0
         for found in self._store.recover():
             kept = decode_kept(found.message)
@@ -173,7 +208,9 @@ class Intake:
                 self._release(found.ident, found.place)
                 continue
             count += 1
-            message = Message(found.ident, found.place, self._scheduler.make_queue(kept.queue), self._store)
+            config = None if kept.queue_options is None else unpack_config(kept.queue_options)
+            queue = self._scheduler.make_queue(kept.queue, config)
+            message = Message(found.ident, found.place, queue, self._store)
             if found.note is not None:
                 state = decode_state(found.note)
                 message.attempts, message.due = state.attempts, state.due
@@ -185,7 +222,7 @@ class Intake:
         await asyncio.gather(*self._evidence, return_exceptions=True)
 
 
-def _stored(arrival: Arrival) -> Stored:
+def _stored(arrival: Arrival, queue: ScheduledQueue) -> Stored:
     envelope = arrival.envelope
     recipient = envelope.recipients[0]
     assert arrival.queue is not None
@@ -204,4 +241,5 @@ def _stored(arrival: Arrival) -> Stored:
         envid=envelope.envid,
         session_id=arrival.session_id,
         dsn_allowed=arrival.tells_sender,
+        queue_options=pack_config(queue.config) if queue.is_by_code else None,
     )

@@ -1,7 +1,8 @@
 """A message between its 250 and its end: what is stored of it, and what stays in memory while it waits.
 
-`Stored` goes to the spool once, at the door in. `State` is the little that changes. `Message` is what the queue
-holds: a million may wait, so it keeps a place in the spool and a time, and takes the rest from there when needed.
+`Stored` goes to the spool once, at the door in. `State` is the little that changes. `Message` is what the
+queue holds: a million may wait, so it keeps a place in the spool and a time, and takes the rest from there
+when needed.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="me
     envid: str | None = None
     session_id: str = ""
     dsn_allowed: bool = False
-    """Whether a failure is told to the sender: those who sent by a right of their own (contract 2.A and 2.B)."""
+    """Whether a failure is told to the sender: those who sent by a right of their own (contract 2.A and 2.B).
+    """
     reception_protocol: str = "ESMTP"
+    queue_options: dict[str, Any] | None = None
+    """What `get_queue_config` answered for its queue (see `kept_config`)."""
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True, tag="evidence"):

@@ -1,7 +1,7 @@
 """The notice that a message has failed: a `multipart/report` to its sender (RFC 3461 section 6, RFC 3464).
 
-Pure. The notice has the null reverse-path, so it never causes another; the caller asks only for messages whose
-sender had a right to send them, so that forged senders are never hit.
+Pure. The notice has the null reverse-path, so it never causes another; the caller asks only for messages
+whose sender had a right to send them, so that forged senders are never hit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failure_notice(failure: Failure, original: bytes, *, hostname: str, ident: str, now: float) -> bytes:
-    """The content of a failure notice. `original` is the failed message's content, of which the headers return.
+    """The content of a failure notice. `original` is the failed message's content, of which the headers
+    return.
 
     Written by hand and not with `email`, whose parts cannot hold a returned header section octet by octet.
     """

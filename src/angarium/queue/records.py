@@ -1,4 +1,6 @@
-"""The records of delivery: Delivery, TransientFailure, Bounce, Expiration; and the Reception of our own notices."""
+"""The records of delivery: Delivery, TransientFailure, Bounce, Expiration; and the Reception of our own
+notices.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from angarium.log.captured import captured_headers, captured_meta
 from angarium.log.records import EnhancedCode, PeerAddress, Record, RecordType, Response, rfc3339
 from angarium.mail.status import Reply
-from angarium.queue.message import Message
+from angarium.policy.config import Configuration
+from angarium.queue.message import Message, Stored
+from angarium.spool.errors import SpoolError
 
 if TYPE_CHECKING:
     from angarium.queue.intake import Arrival
@@ -16,11 +21,16 @@ if TYPE_CHECKING:
 
 
 def delivery_record(
-    record_type: RecordType, message: Message, outcome: Outcome, now: float, answer: Reply | None = None
+    record_type: RecordType,
+    message: Message,
+    outcome: Outcome,
+    configuration: Configuration,
+    now: float,
+    answer: Reply | None = None,
 ) -> Record:
     """What became of one attempt; `answer` where the record says something else than the next hop did."""
-    created, peer = message.created, outcome.peer
-    stored = message.stored
+    created, peer, log = message.created, outcome.peer, configuration.log
+    stored = _known(message)
     return Record(
         type=record_type,
         id=message.ident,
@@ -36,14 +46,24 @@ def delivery_record(
         created=int(created),
         created_time=rfc3339(created),
         num_attempts=message.attempts,
-        meta=stored.meta,
+        meta=captured_meta(log.meta, stored.meta),
+        headers=captured_headers(log.headers, message.content) if log.headers and stored.size else {},
+        nodeid=configuration.hostname,
         delivery_protocol="ESMTP",
         reception_protocol=stored.reception_protocol,
         session_id=outcome.session_id or UNSET,
     )
 
 
-def notice_reception(arrival: Arrival, about: Message, now: float) -> Record:
+def _known(message: Message) -> Stored:
+    """What the spool has of it; of a message that cannot be read, what is known without."""
+    try:
+        return message.stored
+    except SpoolError:
+        return Stored(sender=None, recipient="", queue=str(message.queue.name), prefix=b"", size=0)
+
+
+def notice_reception(arrival: Arrival, about: Message, configuration: Configuration, now: float) -> Record:
     """The Reception of a notice that this server made about a message of its own."""
     return Record(
         type="Reception",
@@ -56,6 +76,7 @@ def notice_reception(arrival: Arrival, about: Message, now: float) -> Record:
         event_time=rfc3339(now),
         created=int(now),
         created_time=rfc3339(now),
+        nodeid=configuration.hostname,
         disposition="queued",
         why=f"notice about {about.ident}",
     )

@@ -1,7 +1,7 @@
 """Whose turn is it? Every waiting message by the time of its next attempt, and the queues that they stand in.
 
-Promises: each message it holds has a time; a message is handed to delivery when its time has come and at no other
-moment; and while the server stops, nothing is handed out.
+Promises: each message it holds has a time; a message is handed to delivery when its time has come and at no
+other moment; and while the server stops, nothing is handed out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from angarium.queue.message import Message
 from angarium.queue.timers import Timers
 
 _RECHECK = 60.0  # seconds: the wall clock may be set while a timer of the loop runs
+_TURN = 500  # messages handed out in one turn of the loop, so that a million due at once hold up nobody
+MAX_EMPTY = 10_000
+"""Queues above this number are dropped as soon as they are empty."""
 
 Configure = Callable[[QueueName], QueueConfig]
 
@@ -22,11 +25,15 @@ Configure = Callable[[QueueName], QueueConfig]
 class ScheduledQueue:
     """The messages for one destination, tenant and campaign share one of these."""
 
-    __slots__ = ("config", "name", "waiting")
+    __slots__ = ("config", "count", "is_by_code", "name", "waiting")
 
-    def __init__(self, name: QueueName, config: QueueConfig) -> None:
+    def __init__(self, name: QueueName, config: QueueConfig, *, is_by_code: bool = False) -> None:
         self.name = name
         self.config = config
+        self.is_by_code = is_by_code
+        """`get_queue_config` answered for it, so that no file changes it while it holds messages."""
+        self.count = 0
+        """Messages that it holds, waiting or with delivery."""
         self.waiting = 0
 
     @property
@@ -63,7 +70,8 @@ class Scheduler:
         queue = self._queues.get(name)
         if queue is None:
             parsed = parse_queue_name(name)
-            queue = self._queues[name] = ScheduledQueue(parsed, config or self._configure(parsed))
+            made = ScheduledQueue(parsed, config or self._configure(parsed), is_by_code=config is not None)
+            queue = self._queues[name] = made
         return queue
 
     def has_queue(self, name: str) -> bool:
@@ -71,13 +79,17 @@ class Scheduler:
         return name in self._queues
 
     def reconfigure(self) -> None:
-        """Take the options of every queue from the configuration that is now in force."""
+        """Take the options of every queue from the configuration that is now in force; drop empty queues."""
+        self._queues = {name: queue for name, queue in self._queues.items() if queue.count}
         for queue in self._queues.values():
-            queue.config = self._configure(queue.name)
+            if not queue.is_by_code:
+                queue.config = self._configure(queue.name)
 
     def add(self, message: Message) -> None:
         """Hold a message until it is due; at once to delivery if it is."""
-        self._messages[message.ident] = message
+        if message.ident not in self._messages:
+            self._messages[message.ident] = message
+            message.queue.count += 1
         if message.due <= self._clock() and not self._stopped:
             self._dispatch(message)
             return
@@ -98,7 +110,12 @@ class Scheduler:
     def finish(self, message: Message) -> None:
         """Forget a message that is over."""
         self._stop_waiting(message)
+        message.forget()
         del self._messages[message.ident]
+        queue = message.queue
+        queue.count -= 1
+        if not queue.count and len(self._queues) > MAX_EMPTY:
+            self._queues.pop(str(queue.name), None)
 
     def find(self, ident: str) -> Message | None:
         """A message by its id, waiting or with delivery."""
@@ -141,7 +158,7 @@ class Scheduler:
     def _wake(self) -> None:
         self._timer = None
         now = self._clock()
-        for message in self._timers.pop_due(now):
+        for message in self._timers.pop_due(now, _TURN):
             if message.is_waiting and message.due <= now:
                 self._hand_out(message)
         self._set_timer()

@@ -1,7 +1,8 @@
-"""The door out: what an attempt's outcome does to a message. Records it, and finishes, reschedules or returns it.
+"""The door out: what an attempt's outcome does to a message. Records it, and finishes, reschedules or returns
+it.
 
-Promises: every outcome has its record; a message that fails or expires is finished only when its record, and the
-notice to its sender where one is due, are on stable storage; nothing is rescheduled beyond its age.
+Promises: every outcome has its record; a message that fails or expires is finished only when its record, and
+the notice to its sender where one is due, are on stable storage; nothing is rescheduled beyond its age.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from angarium.log.records import Record, RecordType
 from angarium.log.writer import LogError, Writer
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.status import Reply, reply
+from angarium.policy.config import Configuration
 from angarium.policy.retry import next_attempt
 from angarium.policy.route import QueueName
 from angarium.queue.intake import Arrival, Intake, NoCustody
@@ -28,42 +30,60 @@ from angarium.spool.store import Store
 log = logging.getLogger(__name__)
 
 TROUBLE_PAUSE = 60.0
-"""Seconds until a message that could not be finished, since the log or the spool failed, is looked at again."""
+"""Seconds until a message that could not be finished, since the log or the spool failed, is looked at again.
+"""
 
 
 class Host(Protocol):
     """The host that an attempt reached."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name, as the route has it."""
+
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Its IP address."""
 
 
 class Kind(Protocol):
-    """`delivered`, `transient` or `permanent`."""
+    """What becomes of the message."""
 
     @property
-    def value(self) -> str: ...
+    def value(self) -> str:
+        """`delivered`, `transient` or `permanent`."""
 
 
 class Outcome(Protocol):
     """What settling needs of what delivery found out."""
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> Kind:
+        """What becomes of the message."""
+
     @property
-    def reply(self) -> Reply: ...
+    def reply(self) -> Reply:
+        """What the next hop said, or what we say of it."""
+
     @property
-    def peer(self) -> Host | None: ...
+    def peer(self) -> Host | None:
+        """The host, where one was reached."""
+
     @property
-    def site(self) -> str: ...
+    def site(self) -> str:
+        """The site's name."""
+
     @property
-    def session_id(self) -> str: ...
+    def session_id(self) -> str:
+        """The outgoing session's."""
+
     @property
-    def was_attempted(self) -> bool: ...
+    def was_attempted(self) -> bool:
+        """Whether a host was tried; else the site was left alone, or the message waited too long."""
+
     @property
-    def retry_after(self) -> float | None: ...
+    def retry_after(self) -> float | None:
+        """The earliest time of the next attempt, Unix seconds, where delivery knows one."""
 
 
 class Settlement:
@@ -76,8 +96,7 @@ class Settlement:
         scheduler: Scheduler,
         intake: Intake,
         *,
-        hostname: Callable[[], str],
-        new_ident: Callable[[], str],
+        configuration: Callable[[], Configuration],
         clock: Callable[[], float],
         entropy: Callable[[], float],
     ) -> None:
@@ -85,14 +104,16 @@ class Settlement:
         self._writer = writer
         self._scheduler = scheduler
         self._intake = intake
-        self._hostname = hostname
-        self._new_ident = new_ident
+        self._configuration = configuration
         self._clock = clock
         self._entropy = entropy
         self._tasks: set[asyncio.Task[None]] = set()
 
     def settle(self, message: Message, outcome: Outcome) -> None:
-        """Take note of what became of an attempt. A spool that cannot be read costs a pause, not the message."""
+        """Take note of what became of an attempt.
+
+        A spool that cannot be read costs a pause, not the message.
+        """
         try:
             self._settle(message, outcome)
         except SpoolError as error:
@@ -102,7 +123,7 @@ class Settlement:
     def _settle(self, message: Message, outcome: Outcome) -> None:
         kind = outcome.kind.value
         if kind == "delivered":
-            self._write(delivery_record("Delivery", message, outcome, self._clock()))
+            self._write(self._account("Delivery", message, outcome))
             self._finish(message)
         elif kind == "permanent":
             self._fail(message, outcome, "Bounce")
@@ -112,6 +133,11 @@ class Settlement:
     def _look_again(self, message: Message) -> None:
         message.due = self._clock() + TROUBLE_PAUSE
         self._scheduler.add(message)
+
+    def _account(
+        self, record_type: RecordType, message: Message, outcome: Outcome, answer: Reply | None = None
+    ) -> Record:
+        return delivery_record(record_type, message, outcome, self._configuration(), self._clock(), answer)
 
     def _write(self, record: Record) -> None:
         try:
@@ -128,7 +154,7 @@ class Settlement:
         now = self._clock()
         if outcome.was_attempted:
             message.attempts += 1
-            self._write(delivery_record("TransientFailure", message, outcome, now))
+            self._write(self._account("TransientFailure", message, outcome))
         due = self._next_due(message, outcome, now)
         if due is None:
             self._fail(message, outcome, "Expiration")
@@ -152,28 +178,44 @@ class Settlement:
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (surprise := task.exception()) is not None:
+            log.error("a message stays in the spool until the next start", exc_info=surprise)
 
     async def _return(self, message: Message, outcome: Outcome, *, expired: bool) -> None:
-        """Record a failure, tell the sender where that is due, and only then finish the message."""
+        """Record a failure, tell the sender where that is due, and only then finish the message.
+
+        The notice comes last, so that trouble with the log does not send a second one.
+        """
         now = self._clock()
         record_type: RecordType = "Expiration" if expired else "Bounce"
         answer = _expiry(message, outcome.reply, now) if expired else outcome.reply
         try:
-            self._writer.write(delivery_record(record_type, message, outcome, now, answer))
-            if message.stored.dsn_allowed and message.sender is not None:
-                await self._intake.take([self._notice(message, outcome, expired=expired)])
+            self._writer.write(self._account(record_type, message, outcome, answer))
             await self._writer.sync()
+            if self._owes_notice(message):
+                await self._intake.take([self._notice(message, outcome, expired=expired)])
         except (NoCustody, LogError, SpoolError) as trouble:
             log.error("message %s has failed and cannot be finished now: %s", message.ident, trouble)
             self._look_again(message)
             return
         self._finish(message)
 
+    def _owes_notice(self, message: Message) -> bool:
+        """Whether the sender is told; not of a message that can no longer be read."""
+        try:
+            return message.stored.dsn_allowed and message.sender is not None
+        except SpoolError as error:
+            log.error("message %s ends unread: %s", message.ident, error)
+            return False
+
     def _notice(self, message: Message, outcome: Outcome, *, expired: bool) -> Arrival:
         sender = message.sender
         assert sender is not None
-        ident, hostname = self._new_ident(), self._hostname()
+        ident, hostname = self._intake.new_ident(), self._configuration().hostname
         failure = Failure(
             sender=sender,
             recipient=message.recipient.address,
@@ -195,7 +237,7 @@ class Settlement:
             queue=str(QueueName(sender.domain)),
             is_queued=True,
         )
-        arrival.records = [notice_reception(arrival, message, self._clock())]
+        arrival.records = [notice_reception(arrival, message, self._configuration(), self._clock())]
         return arrival
 
     async def close(self) -> None:

@@ -31,11 +31,16 @@ class Timers(Generic[Item]):
         else:
             bucket.append(item)
 
-    def pop_due(self, now: float) -> list[Item]:
-        """Take out everything that is due."""
+    def pop_due(self, now: float, limit: int) -> list[Item]:
+        """Take out what is due, earliest first, at most `limit` items."""
         due: list[Item] = []
-        while self._order and self._order[0] <= now * BUCKETS_PER_SECOND:
-            due.extend(self._buckets.pop(heappop(self._order)))
+        while self._order and self._order[0] <= now * BUCKETS_PER_SECOND and len(due) < limit:
+            bucket = self._buckets[self._order[0]]
+            room = limit - len(due)
+            due += bucket[:room]
+            del bucket[:room]
+            if not bucket:
+                del self._buckets[heappop(self._order)]
         return due
 
     @property
