@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from whole_configurations import LOCALS, RECIPIENTS, answer, configurations, key_for, loaded, sessions
+from tests.policy.whole_configurations import LOCALS, RECIPIENTS, answer, configurations, key_for, loaded, sessions
 
 from angarium.policy.compare import Change, Comparison, compare
 from angarium.policy.config import Configuration

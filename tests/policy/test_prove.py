@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from whole_configurations import LOCALS, RECIPIENTS, answer, configurations, key_for, loaded, sessions
+from tests.policy.whole_configurations import LOCALS, RECIPIENTS, answer, configurations, key_for, loaded, sessions
 
 from angarium.policy.config import Configuration
 from angarium.policy.load import load
