@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.policy.listener_files import IN, a_listener, load, lookup, tables
-from test_match_property import NAMES, Level, entries, written
+from tests.policy.test_match_property import NAMES, Level, entries, written
 
 from angarium.policy import transfer
 from angarium.policy.match import PolicyTables

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
-from test_security_options import SECURITY_OPTIONS
+from tests.policy.test_security_options import SECURITY_OPTIONS
 
 from angarium.mail.address import Address
 from angarium.policy.config import ConfigError, Configuration, LineEndings, ListenerOptions, TraceHeaders
