@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.log.conftest import NOW, Clock, LogSettings, make_record
 
 from angarium.log.reader import Reader
 from angarium.log.writer import Writer
+from log.conftest import NOW, Clock, LogSettings, make_record
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import get_args
 import msgspec
 import pytest
 from msgspec import UNSET, UnsetType
-from tests.log.conftest import NOW, make_record
 
 from angarium.log.records import (
     EnhancedCode,
@@ -23,6 +22,7 @@ from angarium.log.records import (
     encode_record,
     rfc3339,
 )
+from log.conftest import NOW, make_record
 
 PAGE = (Path(__file__).parents[2] / "docs" / "records.md").read_text()
 

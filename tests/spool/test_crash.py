@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.spool.simulated import LoopWorker, SimulatedDisk
 
 from angarium.spool.errors import SpoolError
 from angarium.spool.store import Recovered, Store
+from spool.simulated import LoopWorker, SimulatedDisk
 
 SEGMENT = 24 * 1024
 FOLDER = Path("spool")

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.spool.conftest import SEGMENT, Opener, put
 
 from angarium.spool.errors import SpoolError, SpoolLocked
 from angarium.spool.record import HEADER_SIZE, parse_header
 from angarium.spool.store import Store
+from spool.conftest import SEGMENT, Opener, put
 
 
 def waiting(store: Store) -> dict[str, bytes | None]:
@@ -319,3 +319,18 @@ def test_the_header_says_what_the_page_says(open_store: Opener, folder: Path) ->
     assert (first.generation, first.previous, first.size) == (1, 0, SEGMENT)
     assert (second.generation, second.previous) == (2, 1)
     assert HEADER_SIZE < second.previous_end < SEGMENT
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_closing_while_a_segment_is_being_freed_closes_each_file_once(
+    open_store: Opener, folder: Path, turns: int
+) -> None:
+    """Wherever `close` falls into the keeper's work, no descriptor is left open, and none is closed twice."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    store = open_store()
+    for number in range(40):
+        store.finish(await put(store, f"{number}", b"x" * 9000), f"{number}")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    store.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

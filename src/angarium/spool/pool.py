@@ -122,7 +122,10 @@ class Pool:
             self._files.close(handle)
 
     def release(self, segment: Segment) -> Spare | None:
-        """Job: end a segment for good, durably. The file is free again, or gone, or set aside (None)."""
+        """Job: end a segment for good, durably. The file is free again, or gone, or set aside (None).
+
+        The handle stays open: the loop, which may be closing the store by now, closes it.
+        """
         if segment.is_damaged:
             self._set_aside(segment)
             return None
@@ -136,13 +139,11 @@ class Pool:
     def _remove(self, segment: Segment) -> None:
         self._files.unlink(self.path(segment.file))
         self._files.sync_folder(self._folder)
-        self._files.close(segment.handle)
 
     def _set_aside(self, segment: Segment) -> None:
         aside = self._folder / f"damaged-{segment.file:08d}-{segment.generation}"
         self._files.rename(self.path(segment.file), aside)
         self._files.sync_folder(self._folder)
-        self._files.close(segment.handle)
 
     def close(self) -> None:
         """Close the handles of the free files."""

@@ -100,8 +100,8 @@ class Tidier:
         del self._journal.segments[segment.generation]
         for other in self._journal.segments.values():
             other.finishes.pop(segment.generation, None)
-        if isinstance(outcome, Spare) and not self._pool.offer(outcome):
-            self._files.close(outcome.handle)
+        if outcome is None or not self._pool.offer(outcome):
+            self._files.close(segment.handle)
 
     async def _release(self, segment: Segment) -> Spare | None:
         try:
