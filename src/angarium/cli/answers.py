@@ -79,7 +79,7 @@ def by(right: str | None, rules: Sequence[Rule]) -> str:
     return f"{right}\n{where}" if right else where
 
 
-_RATIOS = {"by": 6, "before": 6, "after": 6}
+_RATIOS = {"how many": 2, "for example": 8, "by": 6, "before": 6, "after": 6}
 
 
 def new_table(*columns: str) -> Table:
