@@ -10,7 +10,7 @@ import pytest
 
 from angarium.log.reader import Reader
 from angarium.log.writer import Writer
-from log.conftest import NOW, Clock, LogSettings, make_record
+from tests.log.conftest import NOW, Clock, LogSettings, make_record
 
 
 @pytest.fixture

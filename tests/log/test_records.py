@@ -22,7 +22,7 @@ from angarium.log.records import (
     encode_record,
     rfc3339,
 )
-from log.conftest import NOW, make_record
+from tests.log.conftest import NOW, make_record
 
 PAGE = (Path(__file__).parents[2] / "docs" / "records.md").read_text()
 

@@ -19,7 +19,7 @@ from angarium.log.records import encode_record
 from angarium.log.segment import good_end, read_frames, segments_in
 from angarium.log.stream import Stream
 from angarium.log.writer import FRAME_LIMIT, LogError, Writer
-from log.conftest import NOW, Clock, LogSettings, make_record
+from tests.log.conftest import NOW, Clock, LogSettings, make_record
 
 
 def read_ids(folder: Path) -> list[str]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from angarium.spool.errors import SpoolError
 from angarium.spool.store import Recovered, Store
-from spool.simulated import LoopWorker, SimulatedDisk
+from tests.spool.simulated import LoopWorker, SimulatedDisk
 
 SEGMENT = 24 * 1024
 FOLDER = Path("spool")

@@ -14,7 +14,7 @@ import pytest
 from angarium.spool.errors import SpoolError, SpoolLocked
 from angarium.spool.record import HEADER_SIZE, parse_header
 from angarium.spool.store import Store
-from spool.conftest import SEGMENT, Opener, put
+from tests.spool.conftest import SEGMENT, Opener, put
 
 
 def waiting(store: Store) -> dict[str, bytes | None]:

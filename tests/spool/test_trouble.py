@@ -13,8 +13,8 @@ from angarium.spool import journal
 from angarium.spool.errors import SpoolError, SpoolFull
 from angarium.spool.record import HEADER_SIZE, Commit, encode_commit, parse_header
 from angarium.spool.store import Store
-from spool.conftest import Opener, put
-from spool.simulated import LoopWorker, SimulatedDisk
+from tests.spool.conftest import Opener, put
+from tests.spool.simulated import LoopWorker, SimulatedDisk
 
 FOLDER = Path("spool")
 
