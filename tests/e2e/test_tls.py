@@ -5,7 +5,8 @@ import ssl
 
 import pytest
 import trustme
-from e2e.house import Client
+
+from tests.e2e.house import Client
 
 AUTHORITY = trustme.CA()
 NOBODY = "b@elsewhere.example"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from angarium.mail.status import Reply
 import msgspec.structs
 
+from angarium.mail.status import Reply
 from angarium.policy.config import Source
 from angarium.policy.context import Context, recipient_question, sender_question
 from angarium.policy.decision import HandlerAnswer, HandlerPlace, ListenerDomain

@@ -7,18 +7,15 @@ ends; the listener, and with it its sections, stay those that accepted the TCP c
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 from angarium.mail.status import reply
+from angarium.net.connection import Connection
 from angarium.policy.config import ListenerOptions
 from angarium.policy.networks import IPAddress, NetworkSet, canonical_address
 from angarium.policy.views import Endpoint
 from angarium.reception.door import Whereabouts
 from angarium.wire import events
-from angarium.wire.proxy import ProxyError, ProxyHeader, ProxyReader
-
-if TYPE_CHECKING:
-    from angarium.reception.session import Stream
+from angarium.wire.proxy import ProxyHeader, ProxyReader
 
 NOT_BELIEVED = reply(421, "4.7.0 a PROXY header is not accepted from you")
 BROKEN_HEADER = reply(421, "4.7.0 a PROXY header is needed, and this is none")
@@ -34,7 +31,7 @@ def may_use_xclient(options: ListenerOptions, peer: IPAddress) -> bool:
     return options.allow_xclient or peer in NetworkSet(options.xclient_hosts)
 
 
-async def read_header(stream: Stream, limit: float) -> ProxyHeader | None:
+async def read_header(stream: Connection, limit: float) -> ProxyHeader | None:
     """Read the PROXY header and put back what follows; None where none came.
 
     Raises ProxyError or ConnectionTrouble.
@@ -71,7 +68,3 @@ def told(where: Whereabouts, said: events.Xclient) -> Whereabouts:
 def _endpoint(address: str | None, port: int | None, known: Endpoint) -> Endpoint:
     ip = known.ip if address is None else canonical_address(ip_address(address))
     return Endpoint(known.ip if ip.is_unspecified else ip, known.port if port is None else port)
-
-
-__all__ = ["BROKEN_HEADER", "NOT_BELIEVED", "ProxyError", "behind", "may_use_xclient", "read_header",
-           "speaks_for_others", "told"]  # fmt: skip
