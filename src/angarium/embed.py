@@ -49,13 +49,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(
-    policy: str | Path | Policy, *, watch: bool = False, allow_open_relay: bool = False
-) -> AsyncIterator[Server]:
+async def serve(policy: str | Path | Policy, *, allow_open_relay: bool = False) -> AsyncIterator[Server]:
     """Serve a policy, given as the path of its main file or as a `Policy`, until the block ends.
 
-    `watch`: reload when files change, as `angarium run` does. Raises ConfigError, BindError, SpoolError and
-    LogError where it cannot start; ConfigError for an open relay unless `allow_open_relay`.
+    Files are watched, and loaded again when they change. Raises ConfigError (for an open relay too, unless
+    `allow_open_relay`), BindError, SpoolError and LogError where it cannot start.
     """
     configuration = load_policy(policy) if isinstance(policy, Policy) else load(policy)
     problems = [] if allow_open_relay else open_relays(configuration)
@@ -67,8 +65,7 @@ async def serve(
     reloader = None
     if not isinstance(policy, Policy):
         reloader = Reloader(Path(policy), configuration, shard.take, allow_open_relay=allow_open_relay)
-        if watch:
-            reloader.start()
+        reloader.start()
     try:
         yield Server(shard, _addresses(configuration, sockets), reloader)
     finally:

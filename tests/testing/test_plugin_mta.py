@@ -200,6 +200,56 @@ def test_the_live_session_agrees_with_decide(server):
     assert server.records("Reception")[0]["authz_id"] == "customer"
 
 
+SECURE = """\
+from angarium import Policy
+policy = Policy(
+    hostname="mx.example.com",
+    listeners=[
+        {"name": "submission", "listen": "0.0.0.0:587", "relay_hosts": []},
+        {"name": "submissions", "listen": "0.0.0.0:465", "relay_hosts": [], "tls": "implicit"},
+        {"name": "behind", "listen": "0.0.0.0:26", "relay_hosts": ["192.0.2.7"], "proxy_hosts": ["10.0.0.9"]},
+    ],
+)
+
+@policy.on
+def smtp_server_auth_plain(authz, authn, password, conn_meta):
+    return (authn, password) == ("customer", "secret")
+
+@policy.on
+def get_listener_domain(domain, listener, conn_meta):
+    from angarium import ListenerDomain
+    return ListenerDomain(relay_from_authz=["customer"]) if domain == "customer.example" else None
+"""
+
+
+def test_tls_and_auth_are_real(mta):
+    """`tls` shakes hands and `auth` with a password says AUTH PLAIN; the dialogue keeps the password."""
+    server = mta({"policy.py": SECURE})
+    session = server.session(tls=True, auth=("customer", "secret"))
+    assert session.mail("a@customer.example", "x@example.org").is_accepted
+    assert not any("secret" in line for line in session.dialogue)
+    (reception,) = server.records("Reception")
+    assert reception["authn_id"] == "customer"
+    assert reception["tls_protocol_version"] == "TLSv1.3"
+    with pytest.raises(AssertionError, match="535"):
+        server.session(tls=True, auth=("customer", "guess"))
+
+
+def test_listeners_may_begin_with_tls(mta):
+    """A listener with implicit TLS is spoken to as it wants."""
+    session = mta({"policy.py": SECURE}).session(listener="submissions", auth=("customer", "secret"))
+    assert session.banner.code == 220
+    assert session.mail("a@customer.example", "x@example.org").is_accepted
+
+
+def test_a_proxy_says_who_is_there(mta):
+    """`preface` goes before the greeting, so that a listener behind a proxy can be asked."""
+    server = mta({"policy.py": SECURE})
+    header = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n"
+    session = server.session("10.0.0.9", "behind", preface=header)
+    assert session.decide("a@example.net", "x@example.org").right == "relay_hosts"
+
+
 def test_an_unknown_listener_is_said(server):
     """A listener that the policy does not have is an error that names those it has."""
     with pytest.raises(ValueError, match="public, inside"):

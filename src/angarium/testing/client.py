@@ -82,7 +82,15 @@ class Session:
         self._mta = mta
         self._connection = connection
         self._reader = ReplyReader()
-        self.banner = self._reply_to([])
+        self.banner: Reply
+        """The greeting, or what was said instead."""
+
+    def begin(self, preface: bytes = b"", *, tls_first: bool = False) -> None:
+        """Wait for the greeting; before it `preface` is said and, with `tls_first`, a handshake made."""
+        replies = self.send(preface) if preface else []
+        if tls_first:
+            self._shake_hands()
+        self.banner = self._reply_to(replies)
 
     # Line by line
 
@@ -138,10 +146,14 @@ class Session:
         answer = self.say("STARTTLS")
         if not answer.is_positive:
             return answer
+        self._shake_hands()
+        return self.ehlo(name)
+
+    def _shake_hands(self) -> None:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._mta.run(self._connection.start_tls(context, HANDSHAKE_LIMIT, server=False))
-        return self.ehlo(name)
+        self.dialogue.append("-- TLS")
 
     def log_in(self, user: str, password: str) -> Reply:
         """Say AUTH PLAIN; the dialogue does not show the password."""

@@ -199,11 +199,13 @@ class Mta:
         tls: bool = False,
         helo: str | None = "client.example",
         local: str | None = None,
+        preface: bytes = b"",
     ) -> Session:
         """Connect from `peer` to a listener: its name, what it listens on, or its port; by default the first.
 
         `helo` None: say nothing yet. `tls`: STARTTLS. `auth` (user, password): AUTH PLAIN; a name alone: the
-        session is as if that identity had been proved. `local`: the address that is connected to.
+        session is as if that identity had been proved. `local`: the address that is connected to. `preface`:
+        what is said before the greeting, such as a PROXY header. Listeners that begin with TLS get it.
         """
         listening = self._listening(listener)
         connection = self.run(self._connect(listening, peer, local))
@@ -212,6 +214,7 @@ class Mta:
         )
         session = Session(self, connection, server)
         self.sessions.append(session)
+        session.begin(preface, tls_first=listening.listener.options.tls == "implicit")
         if helo is None or session.is_closed or not session.banner.is_positive:
             return session
         session.ehlo(helo)
