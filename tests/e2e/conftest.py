@@ -6,7 +6,7 @@ import pytest
 import uvloop
 
 from angarium.testing.clock import VirtualClock
-from e2e.house import house
+from tests.e2e.house import house
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.house import MAIL
+from tests.e2e.house import MAIL
 
 IN = "a@customer.example"
 OUT = "b@elsewhere.example"

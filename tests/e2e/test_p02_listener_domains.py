@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.e2e.mails import ARF, DSN
+
 SENDER = "a@customer.example"
 
 DOMAINS = """
@@ -146,8 +148,6 @@ def test_sections_are_laid_over_the_global_answer(serve, key, options, section_k
 
 async def _examined(house, client, domain):
     """Which kinds of report are taken and logged for a domain."""
-    from e2e.mails import ARF, DSN
-
     found = set()
     for option, content, kind in (("log_oob", DSN, "OOB"), ("log_arf", ARF, "Feedback")):
         await client.say("RSET")
