@@ -1,7 +1,8 @@
 """From a configuration to a serving process: binds what needs rights, gives the rights up, runs the worker.
 
 Sockets come from the service manager where it passes them (socket activation), else they are bound here,
-before the process becomes its unprivileged user. One worker is one plain process.
+before the process becomes its unprivileged user. One worker is one plain process; here are its signals, its
+reloads and its control socket.
 """
 
 from __future__ import annotations
@@ -9,59 +10,108 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import pwd
 import resource
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import uvloop
 
+from angarium.admin.control import Control
+from angarium.admin.requests import requests
 from angarium.net.accept import bind
-from angarium.policy.config import Configuration, Listener
+from angarium.net.rights import RightsError, become, make_folder
+from angarium.net.unix import UnixTrouble, bind_unix
+from angarium.policy.config import Configuration, Problem
+from angarium.policy.open_relay import open_relays
+from angarium.policy.reload import Reloader
 from angarium.shard import Shard
 
 log = logging.getLogger(__name__)
 
 _FIRST_PASSED = 3  # sd_listen_fds(3): passed descriptors begin here
 
+Sockets = dict[str, socket.socket]
+
 
 class StartError(Exception):
     """The server cannot start; the text says why and what to do."""
 
 
-def serve(configuration: Configuration, reload: Callable[[], Configuration]) -> None:
-    """Serve until told to stop. Raises StartError, BindError, SpoolError."""
-    sockets = {listener.listen: sock for listener, sock in _sockets(configuration)}
-    _become(configuration.user)
+def serve(configuration: Configuration, path: Path, *, allow_open_relay: bool = False) -> None:
+    """Serve the configuration of a main file until told to stop.
+
+    Raises StartError, BindError, SpoolError, LogError.
+    """
+    if not allow_open_relay:
+        _refuse_open_relay(open_relays(configuration))
+    sockets = _sockets(configuration)
+    _give_up_rights(configuration)
     os.umask(0o077)
     _forbid_core_dumps()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(configuration, sockets, reload))
+        runner.run(_run(configuration, sockets, path, allow_open_relay=allow_open_relay))
 
 
-async def _run(
-    configuration: Configuration, sockets: dict[str, socket.socket], reload: Callable[[], Configuration]
-) -> None:
-    shard = Shard(configuration, sockets, reload)
-    await shard.start()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, shard.ask_to_stop)
-    notify("READY=1")
+def _refuse_open_relay(problems: list[Problem]) -> None:
+    if problems:
+        said = "\n".join(map(str, problems))
+        raise StartError(f"{said}\nthis would be an open relay; --allow-open-relay serves it nevertheless")
+
+
+async def _run(configuration: Configuration, sockets: Sockets, path: Path, *, allow_open_relay: bool) -> None:
+    shard = Shard(configuration, sockets)
+    _on_signals(shard.ask_to_stop, signal.SIGTERM, signal.SIGINT)
     try:
-        await shard.stopped()
+        await shard.start()
+        reloader = Reloader(
+            path, configuration, shard.take, allow_open_relay=allow_open_relay, notify=_notify_of_reload
+        )
+        async with _administered(shard, reloader, path):
+            log.info("ready: %s", ", ".join(_places(configuration, sockets)))
+            notify("READY=1")
+            await shard.stopped()
+            notify("STOPPING=1")
     finally:
-        notify("STOPPING=1")
         await shard.stop()
 
 
-def _sockets(configuration: Configuration) -> list[tuple[Listener, socket.socket]]:
+@asynccontextmanager
+async def _administered(shard: Shard, reloader: Reloader, path: Path) -> AsyncIterator[None]:
+    """Take reloads and requests meanwhile."""
+    place = shard.configuration.control.socket
+    try:
+        sock = bind_unix(place)
+    except UnixTrouble as trouble:
+        raise StartError(str(trouble)) from None
+    control = Control(place, sock, requests(shard, path, time.time(), reloader.reload))
+    _on_signals(reloader.ask, signal.SIGHUP)
+    reloader.start()
+    try:
+        yield
+    finally:
+        await control.close()
+        await reloader.close()
+
+
+def _on_signals(act: object, *numbers: signal.Signals) -> None:
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, act)  # type: ignore[arg-type]
+
+
+def _sockets(configuration: Configuration) -> Sockets:
     passed = {_name(sock): sock for sock in _passed_sockets()}
-    return [
-        (listener, passed.get(listener.listen) or bind(listener.listen))
-        for listener in configuration.listeners
-    ]
+    sockets = {
+        listen: passed.pop(listen) if listen in passed else bind(listen)
+        for listen in (listener.listen for listener in configuration.listeners)
+    }
+    if passed:
+        names = ", ".join(passed)
+        raise StartError(f"the service manager passes {names}, but no [[listener]] has that as its `listen`")
+    return sockets
 
 
 def _passed_sockets() -> list[socket.socket]:
@@ -72,6 +122,7 @@ def _passed_sockets() -> list[socket.socket]:
     sockets = [socket.socket(fileno=fd) for fd in range(_FIRST_PASSED, _FIRST_PASSED + count)]
     for sock in sockets:
         sock.setblocking(False)
+        os.set_inheritable(sock.fileno(), False)
     return sockets
 
 
@@ -80,26 +131,42 @@ def _name(sock: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _become(user: str | None) -> None:
-    """Give up root for the configured user; everything made from here on belongs to them."""
-    if os.getuid() != 0:
-        return
-    if user is None:
-        log.warning("running as root, since the configuration names no `user`")
-        return
+def _places(configuration: Configuration, sockets: Sockets) -> list[str]:
+    """Each listener with where it listens: port 0 stands for any that was free."""
+    names = []
+    for listener in configuration.listeners:
+        place = _name(sockets[listener.listen])
+        names.append(f"listening on {place}" + (f" ({listener.name})" if listener.name else ""))
+    return names
+
+
+def _give_up_rights(configuration: Configuration) -> None:
+    """Give up root for the configured user, to whom the folders of spool and log belong."""
+    folders = (
+        configuration.spool.path,
+        configuration.log.dir,
+        str(Path(configuration.control.socket).parent),
+    )
     try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise StartError(f"user {user!r} does not exist: create it, or change `user`") from None
-    os.setgroups([])
-    os.setgid(entry.pw_gid)
-    os.setuid(entry.pw_uid)
+        for folder in folders:
+            make_folder(Path(folder), configuration.user)
+        become(configuration.user)
+    except RightsError as error:
+        raise StartError(str(error)) from None
+    for path in configuration.files:
+        if not os.access(path, os.R_OK):
+            log.warning("%s: %s cannot read it: changes to it will not be taken", path, configuration.user)
 
 
 def _forbid_core_dumps() -> None:
     """A core would hold mail and passwords."""
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _notify_of_reload(state: str) -> None:
+    microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify("READY=1" if state == "ready" else f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
 
 
 def notify(state: str) -> None:

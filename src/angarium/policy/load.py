@@ -148,6 +148,11 @@ def load_policy(policy: Policy) -> Configuration:
     return _loading_policy(policy, program, hashlib.sha256(read_octets(program)).digest()).configuration()
 
 
+def find_socket(path: str | Path) -> str:
+    """The control socket that a main file names, without reading what else it names; raises ConfigError."""
+    return _loading(path, None).socket()
+
+
 def load_with_tables(path: str | Path) -> tuple[Configuration, Tables]:
     """Load everything, and say also what `load` needs to do it again without the files of the tables."""
     loading = _loading(path, None)
@@ -196,6 +201,10 @@ class _Loading:
         self._empty = [main.file] if main.is_empty else []
         self._own = len(self._files)
         self._named = list(self._files)
+
+    def socket(self) -> str:
+        """Where the control socket is."""
+        return self._control(self._spool()).socket
 
     def tables(self, configuration: Configuration) -> Tables:
         """What was read from the files that the main file names."""

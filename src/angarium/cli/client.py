@@ -1,0 +1,51 @@
+"""Asking the server that runs, from a command.
+
+A command asks where its configuration says; when nobody answers there, it goes by the files.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typer
+
+from angarium.net.unix import NobodyThere, UnixTrouble, exchange_line
+
+LIMIT = 60.0
+"""Seconds to wait for an answer."""
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer
+    """The server cannot answer this; the text says why."""
+
+
+def ask(socket: str, request: str, **arguments: Any) -> Any:
+    """Put a request to the server on a socket; raises NobodyThere, UnixTrouble, Refusal."""
+    line = msgspec.json.encode({"request": request, **arguments})
+    answer = msgspec.json.decode(exchange_line(socket, line, LIMIT))
+    if not answer["ok"]:
+        raise Refusal(answer["error"])
+    return answer["answer"]
+
+
+def is_serving(socket: str, config: Path) -> bool:
+    """Whether the server on this socket serves this configuration."""
+    try:
+        return bool(ask(socket, "version")["config"] == str(config.absolute()))
+    except NobodyThere:
+        return False
+    except (UnixTrouble, Refusal) as error:
+        print(f"angarium: {error}; going by the files instead", file=sys.stderr)
+        return False
+
+
+def ask_or_exit(socket: str, request: str, **arguments: Any) -> Any:
+    """As `ask`; says why not and exits with 1."""
+    try:
+        return ask(socket, request, **arguments)
+    except (UnixTrouble, Refusal) as error:
+        print(f"angarium: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None

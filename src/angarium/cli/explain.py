@@ -1,0 +1,207 @@
+"""`angarium explain`: what the server would answer, why, and what would change that."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from angarium.admin.explain import Question, QuestionError
+from angarium.admin.explain import explain as ask_files
+from angarium.cli.client import ask_or_exit, is_serving
+from angarium.cli.configuration import Config, complain, find, load_or_exit
+from angarium.net.dns import DnsResolver
+from angarium.policy.config import ConfigError, Configuration
+from angarium.policy.load import find_socket
+
+Row = dict[str, Any]
+
+_VERDICTS = {
+    "relay": "is accepted and relayed",
+    "report-only": "is accepted, and refused after DATA unless it is a report",
+    "refuse": "is refused",
+    "defer": "is put off",
+}
+
+
+def explain(
+    *,
+    peer: Annotated[str, typer.Option(metavar="IP", help="The client's address.")],
+    from_: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The sender; '<>' for none.")],
+    rcpt: Annotated[list[str], typer.Option(metavar="ADDRESS", help="A recipient; may be given again.")],
+    listener: Annotated[
+        str | None, typer.Option(help="Its name, listen text, ip:port or ip; may be left out if alone.")
+    ] = None,
+    authn: Annotated[str | None, typer.Option(metavar="ID", help="Authenticated as this identity.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="The session is encrypted.")] = False,
+    message: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also what is answered to this content.")
+    ] = None,
+    resolve: Annotated[bool, typer.Option("--resolve", help="Look the next hop up in the DNS.")] = False,
+    handlers: Annotated[
+        bool, typer.Option("--handlers/--no-handlers", help="Run your Python handlers, side effects and all.")
+    ] = True,
+    config: Config = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print JSON: one object, or a list of several.")
+    ] = False,
+) -> None:
+    """Say what the server would decide about a transaction, check by check, and what would change it.
+
+    A server that runs with this configuration is asked itself; otherwise the files are read.
+
+    Example: angarium explain --peer 192.0.2.7 --from you@example.net --rcpt user@example.com
+    """
+    question = Question(
+        peer=peer,
+        sender=from_,
+        recipients=rcpt,
+        listener=listener,
+        identity=authn,
+        tls=tls,
+        message=_content(message),
+        resolve=resolve,
+        handlers=handlers,
+    )
+    rows = _rows(find(config), question)
+    if json_:
+        print(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+    else:
+        print("\n\n".join(_told(row, question) for row in rows))
+
+
+def _content(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        raise typer.BadParameter(f"--message: {error}") from None
+
+
+def _rows(path: Path, question: Question) -> list[Row]:
+    socket = _socket(path)
+    if is_serving(socket, path):
+        arguments = {name: getattr(question, name) for name in question.__struct_fields__}
+        return list(ask_or_exit(socket, "explain", **arguments))
+    configuration = load_or_exit(path)
+    try:
+        return asyncio.run(_ask_files(configuration, question))
+    except QuestionError as error:
+        print(f"angarium: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _socket(path: Path) -> str:
+    try:
+        return find_socket(path)
+    except ConfigError as error:
+        complain(error.problems)
+        raise typer.Exit(1) from None
+
+
+async def _ask_files(configuration: Configuration, question: Question) -> list[Row]:
+    servers = [
+        f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        for host, port in configuration.dns.nameservers
+    ]
+    return await ask_files(configuration, question, DnsResolver(servers) if question.resolve else None)
+
+
+# For people
+
+
+def _told(row: Row, question: Question) -> str:
+    parts = [_sentence(row, question), *_replies(row), "", "Checks, in order:", *map(_check, row["checks"])]
+    if not row["checks"]:
+        parts.append("  none: it was answered before anything was decided")
+    if row["handlers"]:
+        parts += ["", "Handlers that were run:", *map(_handler, row["handlers"])]
+    if row["route"] is not None:
+        parts += ["", "Where it would go:", *_route(row["route"])]
+    if row["flips"]:
+        parts += [
+            "",
+            "What would change the verdict:",
+            *(line for flip in row["flips"] for line in _flip(flip)),
+        ]
+    return "\n".join(parts)
+
+
+def _sentence(row: Row, question: Question) -> str:
+    sender = question.sender or "<>"
+    who = f"authenticated as {question.identity}, " if question.identity else ""
+    what = f"Mail from {sender} to {row['recipient']}, sent by {question.peer}"
+    return f"{what}, {who}{_VERDICTS[row['verdict']]}."
+
+
+def _replies(row: Row) -> list[str]:
+    lines = [f"  reply to RCPT:   {_reply(row['reply'])}"]
+    if "final_reply" in row:
+        lines.append(f"  reply to DATA:   {_reply(row['final_reply'])}")
+    return [
+        *lines,
+        f"  decided by:      {_decided_by(row['decided_by'])}",
+        f"  configuration:   {row['config']}",
+    ]
+
+
+def _reply(reply: Row) -> str:
+    return " ".join(str(part) for part in (reply["code"], reply["enhanced_code"], reply["text"]) if part)
+
+
+def _decided_by(decided: Row) -> str:
+    where = _where(decided)
+    what = decided["handler"] or decided["key"]
+    kind = {"rule": "a rule", "handler": "your code", "default": "the default"}[decided["kind"]]
+    return " ".join(filter(None, (kind, f"({what})" if what else "", where and f"at {where}")))
+
+
+def _where(place: Row) -> str:
+    return f"{place['file']}:{place['line']}" if place["file"] else ""
+
+
+def _check(check: Row) -> str:
+    mark = "+" if check["holds"] else "-"
+    where = _where(check) or "default"
+    return f"  {mark} {check['rule']}  [{where}]\n      {check['read']}\n      → {check['concluded']}"
+
+
+def _handler(call: Row) -> str:
+    return f"  {call['event']}  [{call['file']}:{call['line']}]  answered {call['answer']}"
+
+
+def _route(route: Row) -> list[str]:
+    lines = [f"  queue:           {route['queue']}"]
+    hop = route["next_hop"]
+    if hop is not None:
+        said = f"the MX hosts of {hop['name']}" if hop["uses_mx"] else f"{hop['name']} port {hop['port']}"
+        lines.append(f"  next hop:        {said}" + (f"  [{route['source']}]" if route["source"] else ""))
+    lines += [
+        f"  host:            {host['name']} ({', '.join(host['addresses'])}) port {host['port']}"
+        for host in route.get("hosts", ())
+    ]
+    if route.get("problem"):
+        lines.append(f"  problem:         {route['problem']}")
+    for option, told in route["options"].items():
+        if told["source"] is not None:
+            lines.append(f"  {option + ':':<16} {told['value']}  [{told['source']}]")
+    return lines
+
+
+def _flip(flip: Row) -> list[str]:
+    lines = _change(flip, f"  to {flip['verdict']}: ")
+    for other in flip["also"]:
+        lines += _change(other, "    and also ")
+    return lines
+
+
+def _change(change: Row, begin: str) -> list[str]:
+    what = {"add": "add as", "replace": "change", "remove": "remove"}[change["action"]]
+    text = [f"      {line}" for line in change["text"].splitlines()]
+    return [f"{begin}{what} {change['file']}:{change['line']}", *text]
