@@ -284,7 +284,7 @@ async def house(
         entrance = folder / "main.toml"
         if program:
             entrance = folder / "policy.py"
-            entrance.write_text(_PROGRAM + program)
+            entrance.write_text(_PROGRAM + program.replace("$hop", next_hop.route))
         made = House(folder, load(entrance), sockets, next_hop, dns)
         made.now = now
         await made.start()

@@ -1,4 +1,5 @@
-"""Contract 2.5: one reply is one fate, so recipients whose mail would fare differently share no transaction."""
+"""Contract 2.5: one reply is one fate, so recipients whose mail would fare differently share no transaction.
+"""
 
 import pytest
 
@@ -94,7 +95,9 @@ def _written(house):
 
 
 def test_a_refused_report_refuses_the_whole(serve):
-    """What is no report for one is none for all: the whole transaction is refused, with every recipient recorded."""
+    """What is no report for one is none for all: the whole transaction is refused, with every recipient
+    recorded.
+    """
 
     async def test(house):
         client = await house.stranger()

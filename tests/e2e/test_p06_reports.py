@@ -1,6 +1,9 @@
-"""P6 and the contract's fate table: what becomes of mail to a domain that logs reports, and of mail that is one."""
+"""P6 and the contract's fate table: what becomes of mail to a domain that logs reports, and of mail that is
+one.
+"""
 
 import pytest
+
 from tests.e2e.house import MAIL, STRANGER
 from tests.e2e.mails import ARF, BROKEN_DSN, DSN, SHAPED, dsn
 
