@@ -21,6 +21,8 @@ from angarium.wire.framing import Octets
 class Stage(Enum):
     """How far an attempt came; the value is the word for records."""
 
+    __hash__ = object.__hash__  # Enum hashes its name in Python, and tables are asked all the time
+
     ROUTE = "route"
     CONNECT = "connect"
     BANNER = "banner"
@@ -34,6 +36,8 @@ class Stage(Enum):
 
 class Cause(Enum):
     """What the next hop did."""
+
+    __hash__ = object.__hash__  # Enum hashes its name in Python, and tables are asked all the time
 
     ACCEPTED = "2yz"
     CLOSING = "421"

@@ -134,6 +134,8 @@ class ProtocolError:
 class Stage(Enum):
     """What a reply is awaited for."""
 
+    __hash__ = object.__hash__  # Enum hashes its name in Python, and tables are asked all the time
+
     GREETING = "greeting"
     EHLO = "ehlo"
     HELO = "helo"

@@ -34,6 +34,8 @@ from angarium.wire.events import (
 class State(Enum):
     """Where a session stands."""
 
+    __hash__ = object.__hash__  # Enum hashes its name in Python, and tables are asked all the time
+
     CONNECTED = "connected"
     """Nothing was said yet: the greeting is missing."""
     READY = "ready"
