@@ -84,11 +84,10 @@ class TableFile(pytest.File):
         """Start the server."""
         from angarium.testing.server import Mta  # noqa: PLC0415
 
-        with ExitStack() as opened:
-            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="angarium-"))
-            self.server = Mta(self._table.policy, Path(folder))
-            opened.callback(self.server.close)
-            self._opened = opened.pop_all()
+        self._opened = ExitStack()
+        folder = self._opened.enter_context(tempfile.TemporaryDirectory(prefix="angarium-"))
+        self.server = Mta(self._table.policy, Path(folder))
+        self._opened.callback(self.server.close)
 
     def teardown(self) -> None:
         """Stop it."""
