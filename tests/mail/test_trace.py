@@ -13,11 +13,13 @@ from angarium.mail.trace import (
     MAX_AGE,
     TRACE_FIELD,
     Key,
+    KeyFileError,
     count_received,
     read_keys,
     read_reverse_path,
     read_supplemental,
     signed_reverse_path,
+    signing_key,
     supplemental_field,
 )
 
@@ -125,9 +127,12 @@ def test_ordinary_addresses_are_none() -> None:
 def test_key_files() -> None:
     """A line a key, the first one signs; a broken line is named without its secret."""
     secret = base64.b64encode(b"s" * 32).decode()
-    assert read_keys(f"# keys\nb2 {secret}\n\na1 {secret}\n") == (Key("b2", b"s" * 32), Key("a1", b"s" * 32))
-    for line in ("b2", f"B2 {secret}", "b2 c2hvcnQ=", "b2 !!!"):
-        with pytest.raises(ValueError, match="line 1 of the key file") as error:
+    keys = read_keys(f"# keys\nb2 {secret}\n\na1 {secret}\n")
+    assert list(keys.values()) == [Key("b2", b"s" * 32), Key("a1", b"s" * 32)]
+    assert signing_key(keys) == keys["b2"]
+    assert signing_key({}) is None
+    for line in ("b2", f"B2 {secret}", "b2 c2hvcnQ=", "b2 !!!", "a b c", f"# x\nb2 {secret}\nb2 {secret}"):
+        with pytest.raises(KeyFileError, match=r"^line [13]: ") as error:
             read_keys(line)
         assert "c2hvcnQ" not in str(error.value)
 

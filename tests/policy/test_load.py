@@ -206,7 +206,7 @@ queues = ["q.toml"]
         ("invalid_line_endings = 'Allow'", "invalid_line_endings: 'Allow' cannot be had"),
         ("tls_required_client_ca = 'x'", "tls_required_client_ca is tls_client_ca here"),
         ("batch_handling = 'BatchByDomain'", "batch_handling: 'BatchByDomain' cannot be had"),
-        ("trace_headers = {supplemental_header = true}", "trace_headers: true is not available"),
+        ("trace_headers = {supplemental_header = true}", "nothing can be signed without a key"),
         ("trace_headers = {header = 1}", "trace_headers: unknown key header"),
         ("trace_headers = {header_name = 'a b'}", "trace_headers: 'a b' is not the name of a header field"),
         ("relay_hosts = '10.0.0.0/8'", "relay_hosts: '10.0.0.0/8' is not an array: write it in brackets"),

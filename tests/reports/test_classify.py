@@ -128,8 +128,10 @@ def test_json_files() -> None:
     [
         ("own.toml", "[rules]\nMine = ['(']\n", "own.toml:2: not an RE2 pattern"),
         ("own.toml", "[rules]\nMine = ['(?=x)']\n", "own.toml:2: not an RE2 pattern"),
-        ("own.toml", "[rules\n", "own.toml: "),
-        ("own.toml", "[rule]\nMine = ['a']\n", "own.toml: Object contains unknown field `rule`"),
+        ("own.toml", "[rules\n", "own.toml:1: not valid"),
+        ("own.toml", "# mine\n[rule]\nMine = ['a']\n", "own.toml:2: Object contains unknown field `rule`"),
+        ("own.toml", "[rules]\nA = ['a']\nB = 'b'\n", "own.toml:3: Expected `array`"),
+        ("own.toml", "[rules]\nA = ['a']\n[dead_address]\nA = 'maybe'\n", "own.toml:2: Invalid enum"),
         ("own.json", "[]", "own.json: "),
     ],
 )
@@ -153,3 +155,17 @@ def test_replies_taken_apart_are_put_together(classifier: Classifier) -> None:
 def test_many_lines_are_one(classifier: Classifier) -> None:
     """Line breaks inside a reply are blanks."""
     assert classifier.classify("550 5.1.1\nuser\r\n unknown").bounce_class == "InvalidRecipient"
+
+
+def test_garbage_displaces_no_class() -> None:
+    """Replies of a class and replies of none are remembered apart, each the latest so many."""
+    mine = Classifier.load(
+        [("own.toml", "[rules]\nMine = ['known']\n")], cache_size=2, uncategorized_cache_size=2
+    )
+    first = mine.classify("550 known")
+    for number in range(10):
+        mine.classify(f"550 other {number}")
+    assert mine.classify("550 known") is first
+    for number in range(2):
+        mine.classify(f"550 known {number}")
+    assert mine.classify("550 known") is not first

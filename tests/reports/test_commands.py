@@ -107,3 +107,16 @@ def test_broken_rules_are_wrong_use(tmp_path: Path) -> None:
     code, _, err = angarium("classify", "--rules", own, "550 x")
     assert code == 2
     assert f"{own}:2" in err
+
+
+def test_classify_asks_the_rules_of_a_configuration(tmp_path: Path) -> None:
+    """With `-c`, the rule files of that configuration answer; a broken one is wrong use."""
+    (tmp_path / "own.toml").write_text("[rules]\nMine = ['No such']\n")
+    main = tmp_path / "angarium.toml"
+    main.write_text("[[listener]]\n[classifier]\nfiles = ['own.toml', 'community']\n")
+    code, out, _ = angarium("classify", "-c", main, "550 5.1.1 No such user")
+    assert (code, out.splitlines()[0]) == (0, "Mine")
+    (tmp_path / "own.toml").write_text("[rules]\nMine = ['(']\n")
+    code, _, err = angarium("classify", "-c", main, "550 5.1.1 No such user")
+    assert code == 2
+    assert "own.toml:2: not an RE2 pattern" in err

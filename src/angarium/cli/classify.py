@@ -8,6 +8,9 @@ from typing import Annotated
 import msgspec
 import typer
 
+from angarium.cli.configuration import complain
+from angarium.policy.config import ConfigError
+from angarium.policy.load import load
 from angarium.reports.classify import Classifier, RuleError, Verdict
 from angarium.reports.rules import shipped
 
@@ -18,7 +21,11 @@ def classify(
     ],
     rules: Annotated[
         list[Path] | None,
-        typer.Option("--rules", help="A rule file to ask before the shipped ones; repeatable."),
+        typer.Option("--rules", help="A rule file to ask before the others; repeatable."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("-c", "--config", help="Ask the rules of this configuration, not the shipped ones."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -26,18 +33,31 @@ def classify(
 
     Example: angarium classify "552 5.2.2 Mailbox full"
     """
-    verdict = _classifier(rules or []).classify(text)
+    verdict = _own(rules or []).classify(text)
+    if verdict.rule is None:
+        verdict = _others(config).classify(text)
     print(_as_json(verdict) if json else _as_text(verdict))
     raise typer.Exit(0 if verdict.rule else 1)
 
 
-def _classifier(paths: list[Path]) -> Classifier:
+def _own(paths: list[Path]) -> Classifier:
+    """The rules of the command line."""
     try:
-        own = [(str(path), path.read_text("utf-8")) for path in paths]
-        return Classifier.load([*own, *shipped()])
+        return Classifier.load([(str(path), path.read_text("utf-8")) for path in paths])
     except (OSError, RuleError, UnicodeDecodeError) as error:
         typer.echo(f"angarium classify: {error}", err=True)
         raise typer.Exit(2) from error
+
+
+def _others(config: Path | None) -> Classifier:
+    """The rules of a configuration, else those that come with Angarium."""
+    if config is None:
+        return Classifier.load(shipped())
+    try:
+        return load(config).classifier
+    except ConfigError as error:
+        complain(error.problems)
+        raise typer.Exit(2) from None
 
 
 def _as_json(verdict: Verdict) -> str:

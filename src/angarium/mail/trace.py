@@ -109,34 +109,58 @@ class Reference:
     """True: ours and fresh. False: forged, altered or too old. None: signed by an unknown key."""
 
 
-def read_keys(text: str) -> tuple[Key, ...]:
+class KeyFileError(ValueError):
+    """A key file that cannot be used: its line, from 1, and what is wrong, without the secret."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(f"line {line}: {text}")
+        self.line = line
+        self.text = text
+
+
+def read_keys(text: str) -> dict[str, Key]:
     """Read a key file: a line `NAME SECRET` (base64) a key, the first one signs, all of them verify.
 
-    Empty lines and lines that begin with `#` are passed over. Raises ValueError, which names the line, not
-    the secret.
+    Empty lines and lines that begin with `#` are passed over. Raises KeyFileError.
     """
-    keys: list[Key] = []
+    keys: dict[str, Key] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        try:
-            keys.append(Key(words[0], base64.b64decode(words[1], validate=True)))
-        except (IndexError, binascii.Error, ValueError) as error:
-            raise ValueError(
-                f"line {number} of the key file is not `NAME SECRET` with a base64 secret"
-            ) from error
-    return tuple(keys)
+        key = _read_key(words, number)
+        if key.ident in keys:
+            raise KeyFileError(number, f"a key named {key.ident} stands above already")
+        keys[key.ident] = key
+    return keys
 
 
-def supplemental_field(data: Mapping[str, Any], key: Key, unix_seconds: float) -> bytes:
+def _read_key(words: list[str], number: int) -> Key:
+    try:
+        ident, secret = words
+        return Key(ident, base64.b64decode(secret, validate=True))
+    except binascii.Error:
+        raise KeyFileError(number, "the secret is not base64") from None
+    except ValueError as error:
+        text = str(error) if len(words) == 2 else "a line is `NAME SECRET`, with a base64 secret"
+        raise KeyFileError(number, text) from None
+
+
+def signing_key(keys: Mapping[str, Key]) -> Key | None:
+    """The key that signs: the first of its file."""
+    return next(iter(keys.values()), None)
+
+
+def supplemental_field(
+    data: Mapping[str, Any], key: Key, unix_seconds: float, name: str = TRACE_FIELD
+) -> bytes:
     """The supplemental trace header, folded, with its final CRLF. `data` holds JSON values."""
     packed = _base64(json.dumps(dict(data), separators=(",", ":"), sort_keys=True).encode())
     stamp = str(int(unix_seconds))
     signature = _base64(_sign(key.secret, "ref", key.ident, stamp, packed))
     value = f"v=1;k={key.ident};t={stamp};s={signature};d={packed}"
     lines = [value[start : start + FOLD] for start in range(0, len(value), FOLD)]
-    return (f"{TRACE_FIELD}: " + "\r\n\t".join(lines) + "\r\n").encode("ascii")
+    return (f"{name}: " + "\r\n\t".join(lines) + "\r\n").encode("ascii")
 
 
 def read_supplemental(value: str, keys: Mapping[str, Key], unix_seconds: float) -> Reference | None:

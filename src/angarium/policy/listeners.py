@@ -67,12 +67,6 @@ def _batch_handling(value: object) -> str:
     return str(values.one_of("BifurcateAlways")(value))
 
 
-def _not_supplemental(value: object) -> bool:
-    if values.boolean(value):
-        raise BadValueError("true is not available in this version: write false, or take it out")
-    return False
-
-
 def _trusted_network(value: object) -> Network:
     """A network whose word is taken; everybody is none."""
     network = values.network(value)
@@ -85,7 +79,7 @@ def _trusted_network(value: object) -> Network:
 
 _TRACE_HEADERS = {
     "received_header": values.boolean,
-    "supplemental_header": _not_supplemental,
+    "supplemental_header": values.boolean,
     "header_name": _header_name,
     "include_meta_names": values.list_of(values.text),
 }

@@ -12,6 +12,7 @@ from angarium.log.captured import captured_headers, captured_meta
 from angarium.log.records import EnhancedCode, PeerAddress, Record, RecordType, Response, rfc3339
 from angarium.mail.status import Reply
 from angarium.policy.config import Configuration
+from angarium.queue.classified import classified
 from angarium.queue.message import Message, Stored
 from angarium.spool.errors import SpoolError
 
@@ -31,7 +32,7 @@ def delivery_record(
     """What became of one attempt; `answer` where the record says something else than the next hop did."""
     created, peer, log = message.created, outcome.peer, configuration.log
     stored = _known(message)
-    return Record(
+    record = Record(
         type=record_type,
         id=message.ident,
         sender=stored.sender or "",
@@ -53,6 +54,7 @@ def delivery_record(
         reception_protocol=stored.reception_protocol,
         session_id=outcome.session_id or UNSET,
     )
+    return classified(record, configuration.classifier)
 
 
 def _known(message: Message) -> Stored:

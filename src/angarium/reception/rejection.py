@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from angarium.log.writer import LogError
 from angarium.mail.status import Reply
+from angarium.queue.classified import classified
 from angarium.reception.record import rejection_record
 from angarium.wire import events
 
@@ -21,6 +22,7 @@ def record_refusal(
 ) -> None:
     """Record a reply of class 4 or 5; `limit` names the option that bound."""
     try:
-        session.door.log.write(rejection_record(session, answer, event, limit))
+        record = rejection_record(session, answer, event, limit)
+        session.door.log.write(classified(record, session.door.configuration.classifier))
     except LogError as error:
         log.error("a rejection is lost to the log: %s", error)
