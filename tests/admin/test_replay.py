@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "policy"))
-
-from records_made import of_decision, record
-from whole_configurations import RECIPIENTS, configurations, context, loaded, sessions
+from tests.admin.records_made import of_decision, record
+from tests.policy.whole_configurations import RECIPIENTS, configurations, context, loaded, sessions
 
 from angarium.admin.replay import Apart, Outcome, Replay
 from angarium.log.records import Response, encode_record

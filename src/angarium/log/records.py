@@ -103,6 +103,8 @@ class Record(msgspec.Struct, kw_only=True):
     handlers: list[Any] | UnsetType = UNSET
     decided_by: Any | UnsetType = UNSET
     disposition: str | UnsetType = UNSET
+    message_id: str | None | UnsetType = UNSET
+    """On Receptions: the message's Message-ID field, null where it has none."""
     notices: list[Notice] | UnsetType = UNSET
     report: Any | UnsetType = UNSET
     report_error: str | UnsetType = UNSET

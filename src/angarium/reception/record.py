@@ -5,7 +5,8 @@ Every input of the decision stands in them, so that `explain`, `why` and `replay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -57,6 +58,7 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
         type="Reception",
         id=arrival.ident,
         response=_ACCEPTED,
+        message_id=message_id(draft.arrival.content),
         disposition=(fate.disposition if arrival.is_queued or not fate.queue else "discarded") or UNSET,
         notices=_notices(draft) or UNSET,
         report_error=fate.report_error or UNSET,
@@ -134,6 +136,20 @@ def captured_headers(session: Session, draft: Draft) -> dict[str, Any]:
         if any(_matches(pattern, name.lower()) for pattern in wanted):
             captured.setdefault(spelling.setdefault(name.lower(), name), []).append(_text(value))
     return {name: values[0] if len(values) == 1 else values for name, values in captured.items()}
+
+
+def message_id(content: Sequence[bytes | memoryview]) -> str | None:
+    """The Message-ID field (RFC 5322 section 3.6.4), as it was written; None where there is none."""
+    first = bytes(content[0]) if len(content) == 1 else b"".join(content[:2])  # a handler's fields, then the rest
+    end = 0 if first.startswith(b"\r\n") else first.find(b"\r\n\r\n")
+    section = b"\n" + (first if end < 0 else first[:end])
+    at = section.lower().find(_NAME)  # faster by far than a pattern without case
+    found = _MESSAGE_ID.match(section, at + len(_NAME)) if at >= 0 else None
+    return _text(found[1].decode("utf-8", "surrogateescape")) if found else None
+
+
+_NAME = b"\nmessage-id:"
+_MESSAGE_ID = re.compile(rb"\s*(<[^<>\s]{1,900}>)")
 
 
 def _matches(pattern: str, name: str) -> bool:
