@@ -140,8 +140,11 @@ class House:
 
     @property
     def is_syncing(self):
-        """Whether the spool's thread is at work."""
-        return self.shard is not None and self.shard.store._journal._under_way is not None
+        """Whether the spool's threads are at work."""
+        if self.shard is None:
+            return False
+        journal = self.shard.store._journal
+        return bool(journal._under_way or journal._batches or journal._is_making_spare)
 
     def _take_record(self, record):
         self.seen.append(json.loads(record))
@@ -157,7 +160,7 @@ class House:
 
     async def wait_for(self, record_type, number=1):
         """Wait until so many records of a type are there; returns the last of them."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 if self.now is None else None):
             while len(self.records(record_type)) < number:
                 self._changed.clear()
                 await self._changed.wait()
@@ -191,6 +194,10 @@ class House:
             assert (await client.say("EHLO client.example")).startswith("250"), client.banner
         return client
 
+    def keep(self, client):
+        """Close this client too at the end."""
+        self._clients.append(client)
+
     async def stranger(self, **options):
         """A client from a network that no rule names."""
         return await self.connect(STRANGER, **options)
@@ -202,7 +209,11 @@ class House:
         self.shard.take(load(self.configuration.files[0]))
 
     def filled(self, text):
-        return text.replace("$hop", self.hop.route)
+        return _filled(text, self.hop)
+
+
+def _filled(text, hop):
+    return text.replace("$hop", hop.route).replace("$port", str(hop.port))
 
 
 def _watched(take):
@@ -278,13 +289,13 @@ async def house(
             "users.toml": users,
         }
         for name, text in texts.items():
-            (folder / name).write_text(text.replace("$hop", next_hop.route))
+            (folder / name).write_text(_filled(text, next_hop))
         if prepare is not None:
             prepare(folder)
         entrance = folder / "main.toml"
         if program:
             entrance = folder / "policy.py"
-            entrance.write_text(_PROGRAM + program.replace("$hop", next_hop.route))
+            entrance.write_text(_PROGRAM + _filled(program, next_hop))
         made = House(folder, load(entrance), sockets, next_hop, dns)
         made.now = now
         await made.start()

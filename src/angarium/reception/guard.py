@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from angarium.mail.status import Reply, reply
 from angarium.net.limits import NetworkKey, network_key
 from angarium.wire import events
+from angarium.wire.receiver import SECRET
 
 if TYPE_CHECKING:
     from angarium.reception.session import Session
@@ -95,8 +96,6 @@ class Guard:
 
     def _before_auth(self) -> None:
         options = self._session.options
-        if self._auth_failures >= options.max_auth_failures:
-            raise LimitReached("max_auth_failures", "too many failed AUTH attempts")
         if self._session.is_trusted:
             return
         failures = self._watch.auth_failures.count(self._key(), _now())
@@ -108,7 +107,7 @@ class Guard:
         """Count an answer that is a refusal."""
         if isinstance(event, events.Rcpt):
             self._count_recipient(answer)
-        elif isinstance(event, events.Auth | events.AuthResponse):
+        elif _is_auth(event):
             self._count_auth(answer)
         elif isinstance(event, events.Refused) and event.why not in _NOT_SYNTAX:
             self._count_syntax_error()
@@ -118,6 +117,8 @@ class Guard:
             self._auth_failures += 1
             if not self._session.is_trusted:
                 self._watch.auth_failures.add(self._key(), _now())
+            if self._auth_failures >= self._session.options.max_auth_failures:
+                raise LimitReached("max_auth_failures", "too many failed AUTH attempts")
 
     def _count_recipient(self, answer: Reply) -> None:
         session, options = self._session, self._session.options
@@ -169,6 +170,13 @@ class Guard:
         self._content_since = None
         self._watch.content.give_back(self._claimed)
         self._claimed = 0
+
+
+def _is_auth(event: events.Answerable) -> bool:
+    """Whether this is an attempt to authenticate, be it one that is no base64."""
+    if isinstance(event, events.Refused):
+        return event.why == "syntax" and event.line.endswith(SECRET)
+    return isinstance(event, events.Auth | events.AuthResponse)
 
 
 def _now() -> float:

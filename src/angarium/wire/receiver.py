@@ -44,7 +44,8 @@ from angarium.wire.states import ENDS, OUT_OF_SEQUENCE, STATES, STAYS, STEPS, TR
 
 _MAX_REPLY_TEXT = 500  # octets a line, so that code and CRLF fit 512: RFC 5321 section 4.5.3.1.5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SECRET = b"[redacted]"
+SECRET = b"[redacted]"
+"""What stands in a refused line in place of a response of AUTH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +197,9 @@ class Receiver:
         """The line as it may be recorded: no response of an AUTH exchange, not even of a refused one."""
         if _is_auth(line):
             self._secrets_may_follow = True
-            return b"AUTH " + _SECRET
+            return b"AUTH " + SECRET
         return (
-            _SECRET if self._secrets_may_follow and why in {"syntax", "encoding", "unknown-command"} else line
+            SECRET if self._secrets_may_follow and why in {"syntax", "encoding", "unknown-command"} else line
         )
 
     def _read_content(self) -> Answerable | None:
@@ -226,7 +227,7 @@ class Receiver:
                 raise CommandError(reply(501, "5.5.0 AUTH was cancelled"), "cancelled")
             response = AuthResponse(decode_base64(line.decode("latin-1")))
         except CommandError as error:
-            return self._refused(error, _SECRET, ENDS)
+            return self._refused(error, SECRET, ENDS)
         self._step = STEPS[AuthResponse]
         return response
 
