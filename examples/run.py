@@ -13,10 +13,12 @@ CONFIG = str((HERE / "inbound" / "angarium.toml").relative_to(Path.cwd()))
 SHOWN = ".venv/bin/angarium"
 
 NEXT = f"""
-Mail to example.com is relayed to the receiving server; mail to anywhere else is refused. In another terminal, try
+Mail to example.com is relayed to the receiving server, mail to anywhere else is refused.
+In another terminal, try
 
-  {SHOWN} send --to 127.0.0.1:2525 --from you@example.net --rcpt user@example.com
-  {SHOWN} explain -c {CONFIG} --listener public --peer 192.0.2.7 --from you@example.net --rcpt user@example.org
+  .venv/bin/python examples/send.py user@example.com
+  {SHOWN} explain -c {CONFIG} --listener public --peer 192.0.2.7 --from you@example.net \\
+      --rcpt user@example.org
   {SHOWN} logs -c {CONFIG} --follow
 
 Control-C stops both servers.
@@ -32,7 +34,8 @@ def main() -> int:
         for line in relay.stderr or ():
             sys.stderr.write(line)
             if "ready" in line:
-                print(NEXT, flush=True)
+                sys.stdout.write(NEXT)
+                sys.stdout.flush()
         return relay.wait()
     except KeyboardInterrupt:
         relay.send_signal(signal.SIGTERM)

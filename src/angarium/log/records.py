@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,6 +20,7 @@ RecordType = Literal[
     "Reception", "Delivery", "TransientFailure", "Bounce", "Expiration", "AdminBounce", "AdminRebind",
     "Rejection", "OOB", "Feedback", "Delayed",
 ]  # fmt: skip
+RECORD_TYPES: tuple[str, ...] = get_args(RecordType)
 
 
 class EnhancedCode(msgspec.Struct, frozen=True, rename={"class_": "class"}):
@@ -106,6 +107,8 @@ class Record(msgspec.Struct, kw_only=True):
     message_id: str | None | UnsetType = UNSET
     """On Receptions: the message's Message-ID field, null where it has none."""
     notices: list[Notice] | UnsetType = UNSET
+    dead_address: str | UnsetType = UNSET
+    verified: bool | UnsetType | None = UNSET
     report: Any | UnsetType = UNSET
     report_error: str | UnsetType = UNSET
     why: str | UnsetType = UNSET
