@@ -294,18 +294,18 @@ def effective_options(listener: Listener, peer: IPAddress, local: IPAddress) -> 
 @lru_cache(maxsize=_CACHED_SESSIONS)
 def _effective(listener: Listener, peer: IPAddress, local: IPAddress) -> ListenerOptions:
     options = listener.options
-    for overlay in _overlays_for(listener, peer, local):
+    for overlay in overlays_for(listener, peer, local):
         options = _laid_over(options, overlay.options, overlay.sources)
     return options
 
 
-def _overlays_for(holder: Listener | Overlay, peer: IPAddress, local: IPAddress) -> Iterator[Overlay]:
+def overlays_for(holder: Listener | Overlay, peer: IPAddress, local: IPAddress) -> Iterator[Overlay]:
     """The overlays that apply, each to be laid over those before it."""
     for overlays, address in ((holder.peer, peer), (holder.via, local)):
         overlay = next((overlay for overlay in overlays if address in overlay.network), None)
         if overlay is not None:
             yield overlay
-            yield from _overlays_for(overlay, peer, local)
+            yield from overlays_for(overlay, peer, local)
 
 
 def _laid_over(

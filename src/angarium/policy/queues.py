@@ -153,14 +153,25 @@ class QueueTable:
         return answer
 
     def _merged(self, key: str, tenant: str | None, campaign: str | None) -> QueueConfig:
-        merged = self.default | self._level(self.domains.get(key, ()))
-        below = self.tenants_of.get(key, {}).get(tenant or "")
-        lowest = below.below.get(campaign or "") if below else None
-        for level in (self.tenants.get(tenant or ""), below, lowest):
-            if level is not None:
-                merged |= level.options
+        merged: Level = {}
+        for _, level in self.levels(key, tenant, campaign):
+            merged |= level
         given = {name: value for name, (value, _) in merged.items()}
         return QueueConfig(**given, sources={name: source for name, (_, source) in merged.items()})
+
+    def levels(self, key: str, tenant: str | None, campaign: str | None) -> list[tuple[str, Level]]:
+        """The levels that are merged for a key, each laid over those before it, as the file calls them."""
+        below = self.tenants_of.get(key, {}).get(tenant or "")
+        lowest = below.below.get(campaign or "") if below else None
+        levels = [(f"queue.{DEFAULT}", self.default)]
+        if key != DEFAULT:
+            levels.append((f"queue.'{key}'", self._level(self.domains.get(key, ()))))
+        owners = (
+            (f"tenant.'{tenant}'", self.tenants.get(tenant or "")),
+            (f"queue.'{key}'.'{tenant}'", below),
+            (f"queue.'{key}'.'{tenant}'.'{campaign}'", lowest),
+        )
+        return levels + [(name, owner.options) for name, owner in owners if owner is not None]
 
     def _level(self, row: Row) -> Level:
         level: Level = {}
