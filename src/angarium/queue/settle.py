@@ -112,23 +112,33 @@ class Settlement:
     def settle(self, message: Message, outcome: Outcome) -> None:
         """Take note of what became of an attempt.
 
-        A spool that cannot be read costs a pause, not the message.
+        Trouble, of whatever kind, costs a pause, not the message.
         """
         try:
             self._settle(message, outcome)
         except SpoolError as error:
             log.error("message %s cannot be read from the spool: %s", message.ident, error)
             self._look_again(message)
+        except Exception:
+            log.exception("message %s could not be settled", message.ident)
+            self._look_again(message)
 
     def _settle(self, message: Message, outcome: Outcome) -> None:
         kind = outcome.kind.value
         if kind == "delivered":
-            self._write(self._account("Delivery", message, outcome))
-            self._finish(message)
+            self._delivered(message, outcome)
         elif kind == "permanent":
             self._fail(message, outcome, "Bounce")
         else:
             self._defer(message, outcome)
+
+    def _delivered(self, message: Message, outcome: Outcome) -> None:
+        """The message is over, even where that cannot be recorded: nobody may deliver it again."""
+        try:
+            self._write(self._account("Delivery", message, outcome))
+        except Exception:
+            log.exception("the Delivery record of message %s is lost", message.ident)
+        self._finish(message)
 
     def _look_again(self, message: Message) -> None:
         message.due = self._clock() + TROUBLE_PAUSE
