@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -22,6 +23,14 @@ def _free_ports(count: int) -> list[str]:
     for sock in sockets:
         sock.close()
     return ports
+
+
+def _until(lines: IO[str], last: str) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if line == last:
+            return
+    pytest.fail("the example ended before it was ready")
 
 
 @pytest.fixture
@@ -41,7 +50,7 @@ def example(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     ) as run:
         try:
             assert run.stdout is not None
-            shown = "".join(iter(run.stdout.readline, "Control-C stops both servers.\n"))
+            shown = "".join(_until(run.stdout, "Control-C stops both servers.\n"))
             assert shown.count("\n  .venv/bin/") == 3
             yield tmp_path, ports[0]
         finally:
