@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from angarium.policy.config import QueueConfig
     from angarium.policy.decision import ListenerDomain
     from angarium.policy.hooks import Policy, reject
-    from angarium.policy.views import ConnectionMeta, Identity, Message
+    from angarium.policy.views import ConnectionMeta, Identity, Message, ReceivedReport
 
 __all__ = [
     "Address",
@@ -23,6 +23,7 @@ __all__ = [
     "Message",
     "Policy",
     "QueueConfig",
+    "ReceivedReport",
     "reject",
     "serve",
 ]
@@ -35,6 +36,7 @@ _HOMES = {
     "Message": "angarium.policy.views",
     "Policy": "angarium.policy.hooks",
     "QueueConfig": "angarium.policy.config",
+    "ReceivedReport": "angarium.policy.views",
     "reject": "angarium.policy.hooks",
     "serve": "angarium.embed",
 }

@@ -32,7 +32,7 @@ To: info@example.net
 Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=
 Date: Thu, 4 Apr 2024 10:11:00 +0200
 List-Unsubscribe: <mailto:out@example.com>
-X-Angarium-Ref: v1 abc
+X-Angarium-Ref: v=1;k=a1;t=1;s=abc;d=e30
 """
 
 
@@ -106,7 +106,7 @@ def test_the_original_is_read() -> None:
     assert original is not None
     assert (original.message_id, original.sender) == ("<1@example.com>", "Sender <sender@example.com>")
     assert (original.to, original.subject) == ("info@example.net", "Grüße")
-    assert (original.list_unsubscribe, original.trace) == ("<mailto:out@example.com>", "v1 abc")
+    assert (original.list_unsubscribe, original.trace) == ("<mailto:out@example.com>", "v=1;k=a1;t=1;s=abc;d=e30")
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,11 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from angarium.mail.mime import MAX_EXAMINED
+from angarium.mail.mime import MAX_READ
 from angarium.reports import Report, examine
 
 MANY = 64  # messages from which on more than one process is worth its start
 CHUNK = 32  # messages handed to a process at once
-MAX_READ = 2 * MAX_EXAMINED + 4096  # octets of a message that can matter
 
 # The line between two messages of an mbox (RFC 4155): an empty line, then `From ` with a date, then a field.
 _SEPARATOR = re.compile(

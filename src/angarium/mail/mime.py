@@ -17,6 +17,7 @@ from typing import Final
 MAX_EXAMINED: Final = (
     1 << 20
 )  # octets of a message that are looked at; reports speak first and quote afterwards
+MAX_READ: Final = 2 * MAX_EXAMINED  # octets of a message that can matter: CRLF may become LF
 MAX_HEADER: Final = 1 << 16  # octets of one header section
 MAX_FIELDS: Final = 500  # fields of one header section
 MAX_TYPE: Final = 1 << 10  # characters of a Content-Type field
@@ -78,7 +79,7 @@ class Part:
 
 def normalize(content: bytes) -> bytes:
     """The octets that are examined, with LF as line end, and without the `From ` line of an mbox."""
-    text = content[: 2 * MAX_EXAMINED] if len(content) > 2 * MAX_EXAMINED else content
+    text = content[:MAX_READ] if len(content) > MAX_READ else content
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
     if text.startswith((b"From ", b">From ")):

@@ -75,6 +75,8 @@ MAX_AGE: Final = (
 CLOCK_SKEW: Final = 86_400.0  # seconds that another host's clock may be ahead
 FOLD: Final = 70  # characters of a line of the supplemental trace header
 
+_UNSIGNED: Final = "eyJ"  # base64 of a JSON object's beginning
+_MARKER: Final = "_@_"
 _KEY_ID = re.compile(r"[a-z0-9]{1,4}")
 _TRACE = re.compile(r"v=1;k=([a-z0-9]{1,4});t=(\d{1,12});s=([A-Za-z0-9_-]{43});d=([A-Za-z0-9_-]*)")
 _BLANKS = re.compile(r"\s+")
@@ -163,8 +165,19 @@ def supplemental_field(
     return (f"{name}: " + "\r\n\t".join(lines) + "\r\n").encode("ascii")
 
 
+def may_be_reference(value: str) -> bool:
+    """Whether a field's value looks like a supplemental trace header, whatever the field is called."""
+    return value.startswith(("v=1;k=", _UNSIGNED))
+
+
 def read_supplemental(value: str, keys: Mapping[str, Key], unix_seconds: float) -> Reference | None:
-    """Read the value of a supplemental trace header; None where it is none of ours."""
+    """Read the value of a supplemental trace header; None where it is none of ours.
+
+    The reference's unsigned form (L13) is read too, for mail that was sent before moving here; it says
+    nothing about who made it.
+    """
+    if value.lstrip().startswith(_UNSIGNED):
+        return _read_unsigned(value)
     match = _TRACE.fullmatch(_BLANKS.sub("", value[:MAX_TRACE]))
     if match is None:
         return None
@@ -180,6 +193,16 @@ def read_supplemental(value: str, keys: Mapping[str, Key], unix_seconds: float) 
         wanted = _base64(_sign(keys[key_id].secret, "ref", key_id, stamp, packed))
         verified = hmac.compare_digest(wanted, signature) and _is_fresh(float(stamp), unix_seconds)
     return Reference(data, key_id, float(stamp), verified)
+
+
+def _read_unsigned(value: str) -> Reference | None:
+    try:
+        data = json.loads(base64.b64decode(_BLANKS.sub("", value[:MAX_TRACE]), validate=True))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict) or data.pop(_MARKER, None) != "\\_/":
+        return None
+    return Reference(data, "", 0.0, None)
 
 
 def signed_reverse_path(ident: str, domain: str, key: Key, unix_seconds: float, prefix: str = "b") -> Address:

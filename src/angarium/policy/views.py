@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.header import Header
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from angarium.mail.address import Address
 from angarium.mail.header import Headers, split_content
+from angarium.reports.values import Bounce, Feedback, Kind, Original, Recipient
 
 MAX_LINE = 998
 """Octets of a line without CRLF: RFC 5322 section 2.1.1."""
@@ -126,6 +127,38 @@ class Identity:
         """Without an authorisation identity a client acts for itself (RFC 4616 section 2)."""
         if not self.authz_id:
             object.__setattr__(self, "authz_id", self.authn_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedReport:
+    """A bounce or feedback report at the door, as `report_received` sees it. Nothing in it changes."""
+
+    id: str
+    """Of the report itself, as in its records."""
+    sender: Address | None
+    """Reverse-path of the report; None is the null reverse-path."""
+    recipient: Address
+    """Whom the report was sent to."""
+    kind: Kind
+    """`oob` or `arf`."""
+    why: str
+    """The rule that knew it."""
+    by_shape: bool
+    """It follows no RFC; only its shape says what it is."""
+    failed: tuple[Recipient, ...]
+    """Whom the mail failed for."""
+    notices: tuple[Recipient, ...]
+    """Of whom something else is told: delayed, delivered, relayed, expanded."""
+    bounce: Bounce | None
+    feedback: Feedback | None
+    original: Original | None
+    """What came back of the message that it is about."""
+    verified: bool | None
+    """Whether a signed reference of ours came back with it; None: nothing that could be checked."""
+    trace: Mapping[str, Any]
+    """What that reference says, verified or not: `id`, `recipient`, metadata."""
+    is_queued: bool
+    """Whether it is also carried on."""
 
 
 class Change(NamedTuple):

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from angarium.log.records import Record, encode_record
 from angarium.log.writer import LogError, Writer
+from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope
 from angarium.policy.config import QueueConfig
 from angarium.policy.route import QueueName, parse_queue_name
@@ -49,6 +50,8 @@ class Arrival:
     meta: dict[str, Any]
     is_queued: bool = False
     """Whether it is to be carried on."""
+    return_path: Address | None = None
+    """The reverse-path that next hops are told, where it is not the sender's (see `signing`)."""
     tells_sender: bool = False
     """Whether a failure is told to the sender."""
     session_id: str = ""
@@ -102,6 +105,11 @@ class Intake:
     def has_queue(self, name: str) -> bool:
         """Whether a queue is known, so that nobody need be asked about it."""
         return self._scheduler.has_queue(name)
+
+    def config_of(self, arrival: Arrival) -> QueueConfig:
+        """The options of the queue that an arrival goes into."""
+        assert arrival.queue is not None
+        return self._scheduler.config_of(arrival.queue, arrival.queue_config)
 
     async def take(self, arrivals: Sequence[Arrival]) -> None:
         """Take custody; raises NoCustody."""
@@ -159,7 +167,7 @@ class Intake:
         places = self._store.put(group[0].content, payloads)
         for arrival, one, queue, place in zip(group, stored, queues, places, strict=True):
             message = Message(arrival.ident, place, queue, self._store)
-            message.remember(one, arrival.envelope, [arrival.prefix, *arrival.content])
+            message.remember(one, _outward(arrival), [arrival.prefix, *arrival.content])
             self._fresh.add(message, one.size)
             yield message
 
@@ -222,6 +230,13 @@ class Intake:
         await asyncio.gather(*self._evidence, return_exceptions=True)
 
 
+def _outward(arrival: Arrival) -> Envelope:
+    """The envelope that next hops see."""
+    if arrival.return_path is None:
+        return arrival.envelope
+    return replace(arrival.envelope, sender=arrival.return_path)
+
+
 def _stored(arrival: Arrival, queue: ScheduledQueue) -> Stored:
     envelope = arrival.envelope
     recipient = envelope.recipients[0]
@@ -242,4 +257,5 @@ def _stored(arrival: Arrival, queue: ScheduledQueue) -> Stored:
         session_id=arrival.session_id,
         dsn_allowed=arrival.tells_sender,
         queue_options=pack_config(queue.config) if queue.is_by_code else None,
+        return_path=None if arrival.return_path is None else str(arrival.return_path),
     )

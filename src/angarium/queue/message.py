@@ -46,6 +46,8 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="me
     reception_protocol: str = "ESMTP"
     queue_options: dict[str, Any] | None = None
     """What `get_queue_config` answered for its queue (see `kept_config`)."""
+    return_path: str | None = None
+    """The reverse-path that next hops are told, where it is not the sender's (see `signing`)."""
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True, tag="evidence"):
@@ -126,7 +128,7 @@ class Message:
 
     @property
     def envelope(self) -> Envelope:
-        """The envelope for its one recipient."""
+        """The envelope for its one recipient, as next hops see it."""
         if self._envelope is None:
             self._envelope = _envelope(self.stored)
         return self._envelope
@@ -142,8 +144,9 @@ class Message:
 
     @property
     def sender(self) -> Address | None:
-        """The reverse-path; None is the null reverse-path."""
-        return self.envelope.sender
+        """The reverse-path that it came with; None is the null reverse-path."""
+        sender = self.stored.sender
+        return None if sender is None else Address.parse(sender)
 
     @property
     def recipient(self) -> Recipient:
@@ -182,8 +185,9 @@ class Message:
 
 
 def _envelope(stored: Stored) -> Envelope:
+    sender = stored.return_path or stored.sender
     return Envelope(
-        sender=None if stored.sender is None else Address.parse(stored.sender),
+        sender=None if sender is None else Address.parse(sender),
         recipients=(Recipient(_recipient(stored.recipient), stored.notify, stored.orcpt),),
         eight_bit=stored.eight_bit,
         smtputf8=stored.smtputf8,

@@ -74,6 +74,11 @@ class Scheduler:
             queue = self._queues[name] = made
         return queue
 
+    def config_of(self, name: str, config: QueueConfig | None = None) -> QueueConfig:
+        """The options of the queue of that name, as `make_queue` would have them."""
+        queue = self._queues.get(name)
+        return queue.config if queue is not None else config or self._configure(parse_queue_name(name))
+
     def has_queue(self, name: str) -> bool:
         """Whether the queue of that name has been made."""
         return name in self._queues

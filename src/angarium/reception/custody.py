@@ -7,12 +7,15 @@ examination for reports, fates, and the queue's door in, which answers only when
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.header import split_content
+from angarium.mail.mime import MAX_READ
 from angarium.mail.status import Reply, reply
 from angarium.mail.trace import Hop, count_received, received_field
 from angarium.policy.config import QueueConfig
@@ -20,9 +23,11 @@ from angarium.policy.decision import Decision, TransactionKind
 from angarium.policy.fate import Fate, fate
 from angarium.policy.fate import Report as Found
 from angarium.policy.route import QueueName
-from angarium.policy.views import Message, Meta
+from angarium.policy.views import Message, Meta, ReceivedReport
 from angarium.queue.intake import NULL_QUEUE, Arrival, NoCustody, queue_name
+from angarium.queue.signing import sign
 from angarium.reception.record import reception_records
+from angarium.reception.reference import Trace, trace_of
 from angarium.reception.transaction import Accepted, Transaction, ask
 from angarium.reports.detect import examine
 from angarium.reports.values import Report
@@ -36,6 +41,8 @@ ONE_RECIPIENT = reply(451, "4.3.0 Local policy failed; try again later")
 OWN_RIGHTS = frozenset({"relay_hosts", "relay_from", "relay_from_authz"})
 """Rights of the sender: those who have one are told of failures; strangers, whose sender may be forged, are not."""
 TOO_LONG = reply(451, "4.4.5 data_processing_timeout exceeded")
+MAX_INLINE = 64 * 1024
+"""Octets that are examined at once; more are examined in a thread, so that other sessions go on."""
 NO_CUSTODY = reply(452, "4.3.1 the message cannot be stored now; try again later")
 
 
@@ -68,6 +75,13 @@ class Draft:
     decision: Decision
     report: Report | None = None
     fate: Fate | None = None
+    trace: Trace = Trace()
+    """What the report proves about which message of ours it means."""
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether it is a report that is recorded as one."""
+        return self.fate is not None and len(self.fate.records) > 1
 
 
 class _Taking:
@@ -92,8 +106,10 @@ class _Taking:
             for draft in drafts:
                 await self._show_message(draft)
         for draft in drafts:
-            self._judge(draft)
+            await self._judge(draft)
+        await self._tell_of_reports(drafts)
         await self._name_queues(drafts)
+        self._sign(drafts)
         for draft in drafts:
             draft.arrival.records = reception_records(self.session, draft)
         arrivals = [draft.arrival for draft in drafts]
@@ -204,10 +220,10 @@ class _Taking:
 
     # What becomes of it
 
-    def _judge(self, draft: Draft) -> None:
+    async def _judge(self, draft: Draft) -> None:
         """Examine the message where the decision asks for it, and give it its fate."""
         if draft.decision.examinations:
-            draft.report = self._examined(draft.arrival)
+            draft.report = await self._examined(draft.arrival)
         draft.fate = fate(draft.decision, _found(draft.report))
         if draft.fate.reply is not None:
             self.transaction.fate = draft.fate
@@ -215,13 +231,36 @@ class _Taking:
         draft.arrival.is_queued = draft.fate.queue
         draft.arrival.tells_sender = draft.decision.right in OWN_RIGHTS
 
-    def _examined(self, arrival: Arrival) -> Report:
+    async def _examined(self, arrival: Arrival) -> Report:
         """What the content is; messages that share it are examined once."""
         key = id(arrival.content)
         if key not in self._reports:
-            whole = b"".join(arrival.content)
-            self._reports[key] = examine(whole, null_sender=arrival.envelope.sender is None)
+            self._reports[key] = await _examine(arrival.content, null_sender=arrival.envelope.sender is None)
         return self._reports[key]
+
+    async def _tell_of_reports(self, drafts: list[Draft]) -> None:
+        """Read what each report proves, and let `report_received` see it."""
+        keys, handlers = self.session.door.configuration.trace_keys, self.session.handlers
+        for draft in drafts:
+            if not draft.is_logged or draft.report is None:
+                continue
+            recipient = draft.arrival.envelope.recipients[0].address
+            draft.trace = trace_of(draft.report, recipient, keys, self.session.door.clock())
+            if handlers.handles("report_received"):
+                refusal = await handlers.notify("report_received", _shown(draft, draft.report))
+                if refusal is not None:
+                    raise Refusal(refusal)
+
+    def _sign(self, drafts: list[Draft]) -> None:
+        """Put our reference on what is to be carried on, as listener and queue ask for it."""
+        keys = self.session.door.configuration.trace_keys
+        if not keys:
+            return
+        for draft in drafts:
+            if draft.arrival.is_queued:
+                config = self.session.door.intake.config_of(draft.arrival)
+                headers = self.session.options.trace_headers
+                sign(draft.arrival, headers, config, keys, self.session.door.clock())
 
     async def _name_queues(self, drafts: list[Draft]) -> None:
         """Name each message's queue, and ask the operator's code about queues that are new."""
@@ -244,6 +283,41 @@ class _Taking:
         if isinstance(answer, Reply):
             raise Refusal(answer)
         return answer if isinstance(answer, QueueConfig) else None
+
+
+async def _examine(content: Sequence[bytes | memoryview], *, null_sender: bool) -> Report:
+    if sum(map(len, content)) <= MAX_INLINE:
+        return examine(b"".join(content), null_sender=null_sender)
+    return await asyncio.to_thread(lambda: examine(_beginning(content), null_sender=null_sender))
+
+
+def _beginning(content: Sequence[bytes | memoryview]) -> bytes:
+    """As much of a message as is ever examined."""
+    octets, parts = 0, []
+    for part in content:
+        parts.append(memoryview(part)[: MAX_READ - octets])
+        octets += len(parts[-1])
+    return b"".join(parts)
+
+
+def _shown(draft: Draft, report: Report) -> ReceivedReport:
+    envelope, fate = draft.arrival.envelope, draft.fate
+    return ReceivedReport(
+        id=draft.arrival.ident,
+        sender=envelope.sender,
+        recipient=envelope.recipients[0].address,
+        kind=report.kind,
+        why=report.why,
+        by_shape=report.by_shape,
+        failed=report.failed,
+        notices=report.notices,
+        bounce=report.bounce,
+        feedback=report.feedback,
+        original=report.original,
+        verified=draft.trace.verified,
+        trace=MappingProxyType(dict(draft.trace.data or {})),
+        is_queued=fate is not None and fate.queue,
+    )
 
 
 def _found(report: Report | None) -> Found | None:

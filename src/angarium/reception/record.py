@@ -24,6 +24,7 @@ from angarium.mail.header import Headers, split_content
 from angarium.mail.ident import created_at
 from angarium.mail.status import Reply
 from angarium.policy.decision import DecidedBy
+from angarium.queue.classified import classified
 from angarium.reception.report_record import report_records
 from angarium.wire import events
 
@@ -65,7 +66,8 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
         why=fate.why or UNSET,
         **facts,
     )
-    return [reception, *report_records(draft, facts)]
+    classifier = session.door.configuration.classifier
+    return [reception, *(classified(record, classifier) for record in report_records(draft, facts))]
 
 
 def rejection_record(
@@ -140,7 +142,9 @@ def captured_headers(session: Session, draft: Draft) -> dict[str, Any]:
 
 def message_id(content: Sequence[bytes | memoryview]) -> str | None:
     """The Message-ID field (RFC 5322 section 3.6.4), as it was written; None where there is none."""
-    first = bytes(content[0]) if len(content) == 1 else b"".join(content[:2])  # a handler's fields, then the rest
+    first = (
+        bytes(content[0]) if len(content) == 1 else b"".join(content[:2])
+    )  # a handler's fields, then the rest
     end = 0 if first.startswith(b"\r\n") else first.find(b"\r\n\r\n")
     section = b"\n" + (first if end < 0 else first[:end])
     at = section.lower().find(_NAME)  # faster by far than a pattern without case

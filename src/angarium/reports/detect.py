@@ -16,7 +16,7 @@ from angarium.mail.mime import Part, normalize, text_of, walk
 from angarium.reports import arf
 from angarium.reports.bounce import own_words, read_bounce, told_recipients
 from angarium.reports.dsn import choose_status, read_dsn
-from angarium.reports.original import RETURNED_TYPES, find_returned, read_original
+from angarium.reports.original import RETURNED_TYPES, find_returned, read_original, returned_text
 from angarium.reports.reply import status_weight
 from angarium.reports.values import Bounce, Feedback, Recipient, Report
 
@@ -82,7 +82,8 @@ def _feedback_text(parts: Sequence[Part]) -> Part | None:
 
 def _arf(why: str, read: Feedback, parts: Sequence[Part], *, by_shape: bool = False) -> Report:
     original = read_original(find_returned(parts))
-    return Report(kind="arf", why=why, by_shape=by_shape, feedback=read, original=original)
+    whole = msgspec.structs.replace(read, original_message=returned_text(parts))
+    return Report(kind="arf", why=why, by_shape=by_shape, feedback=whole, original=original)
 
 
 def _prose(parts: Sequence[Part]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from angarium.mail.mime import MAX_HEADER, Fields, Part, decode_transfer, decode_words, read_fields, split
-from angarium.mail.trace import TRACE_FIELD
+from angarium.mail.trace import may_be_reference
 from angarium.reports.fields import clean_address
 from angarium.reports.values import Mark, Original
 
@@ -21,6 +21,7 @@ RETURNED_TYPES: Final = frozenset(
         "message/rfc822-headers",        "message/global", "message/global-headers", "message/partial",
     }
 )  # fmt: skip
+MAX_RETURNED: Final = 1 << 16  # octets of the returned message that a record keeps
 _FIELDS: Final = {
     "message_id": "message-id",
     "sender": "from",
@@ -29,7 +30,6 @@ _FIELDS: Final = {
     "date": "date",
     "list_unsubscribe": "list-unsubscribe",
     "feedback_id": "cfbl-feedback-id",
-    "trace": TRACE_FIELD.lower(),
 }
 # Who the returned message was for, the most telling field first.
 _RECIPIENT_FIELDS: Final = ("x-hmxmroriginalrecipient", "x-original-to", "delivered-to", "to", "cc", "bcc")
@@ -41,6 +41,15 @@ def returned_fields(part: Part) -> Fields:
     """The header fields of a part that returns our message, wholly or in part."""
     octets = decode_transfer(part.body[: 2 * MAX_HEADER], part.get("content-transfer-encoding"))
     return read_fields(split(octets.lstrip(b"\r\n"))[0])
+
+
+def returned_text(parts: Sequence[Part]) -> str | None:
+    """The last part that returns a message, as text with LF as line end, cut at `MAX_RETURNED`."""
+    part = next((p for p in reversed(parts) if p.media_type in RETURNED_TYPES and p.parent is not None), None)
+    if part is None:
+        return None
+    octets = decode_transfer(part.body[: 2 * MAX_RETURNED], part.get("content-transfer-encoding"))
+    return octets[:MAX_RETURNED].replace(b"\r\n", b"\n").decode("utf-8", "replace")
 
 
 def find_returned(parts: Sequence[Part]) -> Fields:
@@ -58,8 +67,25 @@ def read_original(fields: Fields) -> Original | None:
     values = {
         name: decode_words(fields[field][0]) for name, field in _FIELDS.items() if fields.get(field, [""])[0]
     }
+    trace = _find_trace(fields)
+    if trace is not None:
+        values["trace"] = trace
     marks: dict[str, Mark] = dict.fromkeys(values, "derived")
     return Original(**values, marks=marks) if values else None
+
+
+def _find_trace(fields: Fields) -> str | None:
+    """The value of our trace header, whatever its name: the first X- field that looks like one."""
+    return next(
+        (
+            value
+            for name, values in fields.items()
+            if name.startswith("x-")
+            for value in values
+            if may_be_reference(value)
+        ),
+        None,
+    )
 
 
 def recipients_of(fields: Fields) -> tuple[str, ...]:

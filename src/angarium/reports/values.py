@@ -93,6 +93,8 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
     original_rcpt_to: tuple[str, ...] = ()
     reported_domain: tuple[str, ...] = ()
     reported_uri: tuple[str, ...] = ()
+    original_message: str | None = None
+    """The returned message or its header, cut at 64 KiB, lines ended by LF."""
     extensions: Texts = {}
     unparsed: Texts = {}
     fields: Texts = {}
