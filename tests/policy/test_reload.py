@@ -343,3 +343,26 @@ async def test_large_files_hold_up_nobody(folder: Path) -> None:
     assert len(loaded.configuration.domains.top) == len(names)
     assert len(loaded.configuration.queues.domains) == len(names)
     assert max(waits) < 0.050
+
+
+@asynchronous
+async def test_interpreter_that_may_not_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no child can be started, the files are read in a thread."""
+    monkeypatch.setattr(module.sys, "executable", str(folder))
+    loaded = await load_beside(Path("main.toml"))
+    assert loaded.configuration.hash == load("main.toml").hash
+    assert loaded.open_relays == []
+
+
+@asynchronous
+async def test_configuration_that_cannot_be_put_in_force(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A surprise while it is put in force leaves the one before."""
+    server = Server(Path("main.toml"))
+    server.taken = None  # type: ignore[assignment]
+    server.reloader._take = None  # type: ignore[assignment]
+    result = await server.reloader.reload()
+    assert (result.taken, result.hash) == (False, load("main.toml").hash)
+    assert "main.toml:1: cannot be put in force" in str(result.problems[0])
+    assert "stays in force" in errors(caplog)[-1]

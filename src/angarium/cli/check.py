@@ -11,6 +11,7 @@ import typer
 from angarium.cli.configuration import Config, ConfigArgument, find
 from angarium.policy.config import ConfigError, Problem
 from angarium.policy.load import load
+from angarium.policy.open_relay import open_relays
 
 
 def check(
@@ -33,19 +34,27 @@ def check(
             print(problem)
     errors = sum(problem.is_error for problem in problems)
     if not json_:
-        print(f"{path}: {_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}", file=sys.stderr)
+        print(
+            f"{path}: {_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}", file=sys.stderr
+        )
     raise typer.Exit(1 if errors or (strict and problems) else 0)
 
 
 def _problems(path: object) -> list[Problem]:
     try:
-        return list(load(str(path)).problems)
+        configuration = load(str(path))
     except ConfigError as error:
         return error.problems
+    return [*configuration.problems, *open_relays(configuration)]
 
 
 def _row(problem: Problem) -> dict[str, object]:
-    return {"file": problem.source.file, "line": problem.source.line, "error": problem.is_error, "text": problem.text}
+    return {
+        "file": problem.source.file,
+        "line": problem.source.line,
+        "error": problem.is_error,
+        "text": problem.text,
+    }
 
 
 def _count(number: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from angarium.cli.configuration import Config, ConfigArgument, complain, find, l
 from angarium.log.diagnostic import set_up
 from angarium.log.writer import LogError
 from angarium.net.accept import BindError
+from angarium.net.tls import TlsError
 from angarium.spool.errors import SpoolError
 from angarium.supervisor import StartError, serve
 
@@ -31,6 +32,6 @@ def run(
     complain(configuration.problems)
     try:
         serve(configuration, path, allow_open_relay=allow_open_relay)
-    except (StartError, BindError, SpoolError, LogError) as error:
+    except (StartError, BindError, SpoolError, LogError, TlsError) as error:
         print(f"angarium: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

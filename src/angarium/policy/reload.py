@@ -63,7 +63,11 @@ class Loaded(msgspec.Struct, frozen=True):
 async def load_beside(path: Path) -> Loaded:
     """Load a configuration without holding up the event loop; raises ConfigError, Changing."""
     command = (sys.executable, "-P", "-m", "angarium.policy.reading", str(path))
-    child = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE)
+    try:
+        child = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE)
+    except OSError as error:
+        log.warning("cannot start a process to read in: %s; reading here, which may delay sessions", error)
+        return await _load_here(path)
     try:
         head, tables = await _receive_or_kill(child)
     except TimeoutError:
@@ -73,6 +77,14 @@ async def load_beside(path: Path) -> Loaded:
     except (TransferError, asyncio.IncompleteReadError):
         raise _unreadable(path, "reading ended before its time: what was printed above says why") from None
     return await _join(path, head, tables)
+
+
+async def _load_here(path: Path) -> Loaded:
+    """Load in a thread: where the user that serves may not run the interpreter, say."""
+    configuration = await asyncio.to_thread(load, path)
+    if not is_still(configuration, await asyncio.to_thread(digests_of, configuration.files)):
+        raise Changing
+    return Loaded(configuration, await asyncio.to_thread(open_relays, configuration))
 
 
 async def _receive_or_kill(child: asyncio.subprocess.Process) -> tuple[Head, Tables]:
@@ -216,7 +228,10 @@ class Reloader:
         before = await asyncio.to_thread(digests_of, self._files)
         try:
             configuration = await self._checked(asked=asked)
-        except ConfigError as error:
+        except Exception as surprise:
+            if not isinstance(surprise, ConfigError):
+                log.exception("reloading failed by a surprise")
+            error = surprise if isinstance(surprise, ConfigError) else _unreadable(self._path, repr(surprise))
             self._files = dict.fromkeys((*self.configuration.files, *error.files))
             self._refused = await asyncio.to_thread(digests_of, self._files) | before
             return self._refuse(error)
@@ -250,17 +265,22 @@ class Reloader:
 
     def _refuse(self, error: ConfigError) -> Result:
         for problem in sorted(error.problems):
-            log.log(logging.ERROR if problem.is_error else logging.WARNING, "%s", problem)
+            level = logging.ERROR if problem.is_error else logging.WARNING
+            log.log(level, "%s: %s", problem.source, problem.text)
         now = self.configuration.hash
         log.error("the changed configuration is not taken; configuration %s stays in force", now)
         self._watch.watch(self._files)
         return Result(taken=False, hash=now, problems=tuple(error.problems))
 
     def _put_in_force(self, configuration: Configuration) -> Result:
+        try:
+            self._take(configuration)
+        except Exception as error:  # a surprise; the server goes on as it was
+            log.exception("a configuration that loads could not be put in force")
+            return self._refuse(_unreadable(self._path, f"cannot be put in force: {error}"))
         before, self.configuration = self.configuration, configuration
         for problem in sorted(set(configuration.problems) - set(before.problems)):
-            log.warning("%s", problem)
-        self._take(configuration)
+            log.warning("%s: %s", problem.source, problem.text)
         log.info("configuration %s is in force (before: %s)", configuration.hash, before.hash)
         self._watch.watch(self._files)
         return Result(taken=True, hash=configuration.hash, problems=configuration.problems)
