@@ -94,8 +94,15 @@ def _shown(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
+def _file(option: str, value: object) -> Raw:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise OptionError(f'{option} is the name of a file: write {option} = "recipients.txt"')
+    return value
+
+
 OPTIONS: Mapping[str, Callable[[str, object], Raw]] = {
     "relay_to": _flag,
+    "recipients": _file,
     "relay_from": _networks,
     "relay_from_authz": _identities,
     "log_oob": _mode,

@@ -289,7 +289,8 @@ class _FileReading:
             self._error((*path, option), text)
         else:
             try:
-                return check(option, value)
+                raw = check(option, value)
+                return str(self._document.path.parent / str(raw)) if option == "recipients" else raw
             except OptionError as error:
                 place = (*path, option) if error.index is None else (*path, option, error.index)
                 self._error(place, str(error))

@@ -20,6 +20,7 @@ import msgspec
 from angarium.policy.config import LineEndings, Source
 from angarium.policy.decision import HandlerAnswer, LogMode
 from angarium.policy.networks import IPAddress, NetworkSet, canonical_address
+from angarium.policy.recipients import Recipients
 
 T = TypeVar("T")
 
@@ -89,6 +90,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The global entry, then the section's; never empty."""
     ignored: tuple[Ignored, ...] = ()
     relay_to: Setting[bool] | None = None
+    recipients: Setting[str] | None = None
+    """The file of who exists there, absolute; `PolicyTables.recipients` holds what it says."""
     relay_from: Setting[NetworkSet] | None = None
     relay_from_authz: Setting[frozenset[str]] | None = None
     log_oob: Setting[LogMode] | None = None
@@ -174,7 +177,9 @@ class Scope(msgspec.Struct, frozen=True):
 class PolicyTables:
     """All listener_domains files of one configuration, ready to be asked; nothing changes after loading."""
 
-    __slots__ = ("_values", "default_scope", "files", "local_scopes", "scopes", "shapes", "top")
+    __slots__ = (
+        "_values", "default_scope", "files", "local_scopes", "recipients", "scopes", "shapes", "top",
+    )  # fmt: skip
 
     def __init__(self, files: Iterable[str] = ()) -> None:
         self.files = list(files)
@@ -185,6 +190,8 @@ class PolicyTables:
         """By a listener's label."""
         self.local_scopes: dict[str, dict[str, Scope]] = {}
         """By a listener's label and the local address of the connection, where a section names one."""
+        self.recipients: dict[str, Recipients] = {}
+        """By file: who exists, where an entry says `recipients`."""
         self._values: dict[int, tuple[tuple[str, Any, int], ...]] = {}
 
     def scope(self, listener: str, local: IPAddress | None = None) -> Scope:
@@ -212,6 +219,30 @@ class PolicyTables:
             return None
         above = self.top.above(domain if found[0] is KeyKind.EXACT else found[1][2:])
         return None if above is None else self._entry(domain, above)
+
+    def places(self, option: str) -> dict[Raw, Source]:
+        """The values that an option has anywhere, and where each stands first."""
+        wanted = {
+            number: (raw, delta)
+            for number, shape in enumerate(self.shapes)
+            for name, raw, delta in shape.options
+            if name == option
+        }
+        found: dict[Raw, Source] = {}
+        for table in self._tables() if wanted else ():
+            for _key, row in table.items():  # noqa: PERF102 - no dict
+                for one in row if isinstance(row, tuple) else (row,):
+                    if (said := wanted.get(one >> LINE_BITS)) is not None:
+                        file = self.files[self.shapes[one >> LINE_BITS].file]
+                        found.setdefault(said[0], Source(file, (one & _LINE_MASK) + said[1]))
+        return found
+
+    def _tables(self) -> Iterator[Table]:
+        yield self.top
+        by_address = (scope for scopes in self.local_scopes.values() for scope in scopes.values())
+        for scope in (self.default_scope, *self.scopes.values(), *by_address):
+            if scope.section is not None:
+                yield scope.section
 
     def _entry(self, domain: str, found: Match) -> Entry:
         settings: dict[str, Any] = self.settings(*found)
@@ -257,6 +288,7 @@ def typed_value(option: str, raw: Raw) -> Any:
 
 _READERS: dict[str, Any] = {
     "relay_to": bool,
+    "recipients": str,
     "relay_from": NetworkSet.parse,
     "relay_from_authz": frozenset,
     "log_oob": LogMode,

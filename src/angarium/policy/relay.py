@@ -11,6 +11,7 @@ Refuses what no rule grants. Nothing that a client writes can give it a right, a
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ from angarium.policy.trail import Trail
 ACCEPTED = reply(250, "2.1.5 recipient accepted")
 ACCEPTED_FOR_REPORTS = reply(250, "2.1.5 recipient accepted, for reports only")
 ROUTING_REFUSED = reply(550, "5.7.1 an address that asks for another host is not accepted here")
+NO_SUCH_RECIPIENT = reply(550, "5.1.1 there is no such recipient here")
 OTHER_FATE = reply(452, "4.5.3 this recipient's mail has another fate: send it in a transaction of its own")
 _NOT_PERMITTED = EnhancedStatus(5, 7, 1)
 
@@ -67,6 +69,8 @@ class _Case:
         self.peer = str(context.peer)
         self.recipient = effective_recipient(context)
         self.sender_entry: Entry | None = None
+        self.unknown: Setting[str] | None = None
+        """The list that does not hold the recipient."""
 
     def decide(self) -> Decision:
         if is_postmaster(self.context):
@@ -79,6 +83,8 @@ class _Case:
         prohibited = own is not None and right_by_entry is None and self._is_prohibited()
         right = right_by_entry if prohibited else own or right_by_entry
         examinations = self._examinations(entry, right)
+        if right is None and not examinations and self.unknown is not None:
+            return self._refuse(NO_SUCH_RECIPIENT, self.trail.by(self.unknown))
         if right is None and not examinations:
             return self._refuse_relaying(self._who_refused(entry, prohibited), entry)
         return self._accept(right, examinations, entry)
@@ -246,10 +252,23 @@ class _Case:
             self._silent("relay_to", "recipient", entry)
             return None
         read = f"recipient domain {entry.domain}, relay_to = {'true' if setting.value else 'false'}"
-        if setting.value:
-            return self._right("relay_to", read, "mail to it is accepted from anyone", setting)
-        self.trail.at("relay_to", False, read, "mail to it is not relayed for strangers", setting)
-        return None
+        if not setting.value:
+            self.trail.at("relay_to", False, read, "mail to it is not relayed for strangers", setting)
+            return None
+        if entry.recipients is not None and not self._exists(entry.recipients):
+            return None
+        return self._right("relay_to", read, "mail to it is accepted from anyone", setting)
+
+    def _exists(self, setting: Setting[str]) -> bool:
+        """Whether the list of who exists at the domain holds the recipient."""
+        known = self.tables.recipients.get(setting.value)
+        holds = known is not None and self.recipient in known
+        read = f"recipient {self.recipient}, recipients {PurePath(setting.value).name}"
+        concluded = "it is on the list" if holds else "nobody is called so there"
+        self.trail.at("recipients", holds, read, concluded, setting)
+        if not holds:
+            self.unknown = setting
+        return holds
 
     def _routes(self) -> bool:
         if not self.recipient.routes:

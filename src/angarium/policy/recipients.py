@@ -1,0 +1,52 @@
+"""Who exists at a domain? The files that `recipients` names beside `relay_to`.
+
+A file holds one recipient a line: `anna@example.com`, or `anna` for every domain whose entry names the file;
+`#` begins a comment. Local parts compare without case. A recipient that a file does not hold has no right by
+`relay_to`, so that mail for nobody is refused at RCPT, and never becomes a bounce to a forged address.
+"""
+
+from __future__ import annotations
+
+from angarium.mail.address import Address, AddressError
+from angarium.policy.config import ConfigError, Problem, Source
+
+
+class Recipients:
+    """The recipients of one file; immutable."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: frozenset[str] = frozenset()) -> None:
+        self._names = names
+
+    def __contains__(self, address: Address) -> bool:
+        local = address.local_part.lower()
+        return local in self._names or f"{local}@{address.domain}" in self._names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def parse_recipients(octets: bytes, shown: str) -> Recipients:
+    """Read a file's octets; raises ConfigError with every line that is wrong."""
+    names: set[str] = set()
+    problems: list[Problem] = []
+    for number, line in enumerate(octets.decode("utf-8", "replace").splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            names.add(_name(text))
+        except AddressError:
+            what = f"{text!r} is no recipient: write anna@example.com, or anna"
+            problems.append(Problem(Source(shown, number), what))
+    if problems:
+        raise ConfigError(problems)
+    return Recipients(frozenset(names))
+
+
+def _name(text: str) -> str:
+    """A line in the form in which it is compared; raises AddressError."""
+    address = Address.parse(text if "@" in text else f"{text}@example.com")
+    local = address.local_part.lower()
+    return f"{local}@{address.domain}" if "@" in text else local
