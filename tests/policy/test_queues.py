@@ -51,7 +51,7 @@ def test_levels() -> None:
     assert (domain.retry_interval, domain.max_age, domain.routing_domain) == (600, 86400, "[10.0.0.1]:2525")
     assert domain.prohibited_hosts == ()
     tenant = table.lookup("other.org", "t")
-    assert (tenant.max_age, tenant.max_retry_interval, tenant.connection_limit) == (2, 2, 32)
+    assert (tenant.max_age, tenant.max_retry_interval, tenant.connection_limit) == (2, 2, None)
     both = table.lookup("example.com", "t", "unknown")
     assert (both.max_age, both.connection_limit, both.routing_domain) == (3, 3, "[10.0.0.1]:2525")
     assert table.lookup("example.com", "t", "c").connection_limit == 4
@@ -133,8 +133,22 @@ def test_normal_form() -> None:
         ),
         ("[queue.default]\nretry_interval = 0", ":2: retry_interval: 0 is out of range"),
         ("[queue.default]\nrouting_domain = 'a b'", ":2: routing_domain: a b is no routing domain"),
-        ("[queue.default]\negress_pool = 'p'", ":2: egress_pool is not available"),
-        ("[queue.default]\nprotocol = { smtp = { mx_list = [] } }", ":2: protocol is not available"),
+        (
+            "[queue.default]\noverall_max_message_rate = '1/s'",
+            ":2: overall_max_message_rate is not available",
+        ),
+        (
+            "[queue.default]\nmax_message_rate = '1/fortnight'",
+            ":2: max_message_rate: '1/fortnight' is not a rate",
+        ),
+        ("[queue.default]\nprotocol = 'uucp'", ":2: protocol: {'uucp': {}} is no protocol"),
+        ("[queue.default]\nprotocol = { lmtp = { port = 1 } }", ":2: protocol: lmtp takes mx_list"),
+        ("[queue.default]\nprotocol = { maildir_path = 'x' }", ":2: protocol: 'x' is no template"),
+        (
+            "[queue.default]\nprotocol = { maildir_path = '/{shell}' }",
+            ":2: protocol: '/{shell}' is no template",
+        ),
+        ("[queue.default]\ntls = 'yes'", ":2: tls: 'yes' is not known here"),
         ("[tenant.t]\nrequire_authz = ['a']", ":2: require_authz is not available"),
         ("[tenant.t.campaigns.c]\n", ":1: campaigns is not available"),
         ("tenant_header = 'X-Tenant'", ":1: tenant_header is not available"),

@@ -218,6 +218,10 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(str(self._error or "the peer left during the TLS handshake"))
         return layer.facts()
 
+    def tls_chain(self) -> list[bytes]:
+        """The certificates that the peer sent, as DER, its own first; none without TLS."""
+        return self._tls.chain() if self._tls is not None else []
+
     def _fail(self, why: str) -> None:
         self.close()
         raise HandshakeFailed(why)

@@ -13,10 +13,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.nameserver
@@ -61,6 +62,14 @@ class MxHost(msgspec.Struct, frozen=True, order=True):
     name: str
 
 
+class Found(NamedTuple):
+    """Records of one name and type."""
+
+    records: tuple[str, ...]
+    is_secure: bool = False
+    """The name server vouches for them by DNSSEC (the AD bit, RFC 4035 section 3.2.3)."""
+
+
 class Resolver(Protocol):
     """Who turns names into hosts. Names are A-labels; any other failure than DnsError is a fault of ours."""
 
@@ -70,9 +79,12 @@ class Resolver(Protocol):
     async def addresses(self, name: str) -> tuple[str, ...]:
         """The IPv4 and then the IPv6 addresses of a host, at least one; raises DnsError."""
 
+    async def lookup(self, name: str, kind: str) -> Found:
+        """The records of a type, at least one, as zone files write them; raises DnsError."""
+
 
 T = TypeVar("T")
-Answer = tuple[str, ...] | DnsError
+Answer = Found | DnsError
 """Records in presentation form, or why there are none."""
 
 
@@ -120,13 +132,18 @@ class DnsResolver:
         if nameservers:
             self._dns.nameservers = [_nameserver(text) for text in nameservers]
         self._dns.lifetime = limit
+        self._dns.set_flags(dns.flags.RD | dns.flags.AD)  # AD: tell us what you know (RFC 6840 section 5.7)
         self._dns.timeout = limit / 4
         self._cache: _Cache[Answer] = _Cache(clock, max_cached)
         self._asking: dict[tuple[str, str], asyncio.Task[Answer]] = {}
 
     async def mx(self, name: str) -> tuple[MxHost, ...]:
         """See Resolver."""
-        return _mx_hosts(_unwrap(await self._ask(name, "MX")))
+        return _mx_hosts(await self.lookup(name, "MX"))
+
+    async def lookup(self, name: str, kind: str) -> Found:
+        """See Resolver."""
+        return _unwrap(await self._ask(name, kind))
 
     async def addresses(self, name: str) -> tuple[str, ...]:
         """See Resolver."""
@@ -160,7 +177,8 @@ class DnsResolver:
         ttl = float(found.chaining_result.minimum_ttl)
         if found.rrset is None:
             return NoAnswer(f"{name}: no {kind} record"), min(ttl, MAX_NEGATIVE_TTL)
-        return tuple(rdata.to_text().lower() for rdata in found.rrset), min(ttl, MAX_TTL)
+        is_secure = bool(found.response.flags & dns.flags.AD)
+        return Found(tuple(rdata.to_text() for rdata in found.rrset), is_secure), min(ttl, MAX_TTL)
 
 
 def _nameserver(text: str) -> dns.nameserver.Do53Nameserver:
@@ -182,12 +200,17 @@ def _negative_ttl(error: dns.resolver.NXDOMAIN) -> float:
 class StaticResolver:
     """Answers from a zone in a dict. The zone may be changed while it is in use: nothing is cached."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, *, is_secure: bool = False) -> None:
         self._zone = zone
+        self._is_secure = is_secure
 
     async def mx(self, name: str) -> tuple[MxHost, ...]:
         """See Resolver."""
-        return _mx_hosts(_unwrap(self._find(name, "MX")))
+        return _mx_hosts(await self.lookup(name, "MX"))
+
+    async def lookup(self, name: str, kind: str) -> Found:
+        """See Resolver."""
+        return _unwrap(self._find(name, kind))
 
     async def addresses(self, name: str) -> tuple[str, ...]:
         """See Resolver."""
@@ -201,26 +224,31 @@ class StaticResolver:
             if isinstance(records, str):
                 return DnsTrouble(f"{name} {kind}: {records}")
             if "CNAME" not in records:
-                found = tuple(record.lower() for record in records.get(kind, ()))
-                return found or NoAnswer(f"{name}: no {kind} record")
+                found = Found(tuple(records.get(kind, ())), self._is_secure)
+                return found if found.records else NoAnswer(f"{name}: no {kind} record")
             name = records["CNAME"][0].lower().removesuffix(".")
         return DnsTrouble(f"{name}: too many aliases")
 
 
-def _unwrap(answer: Answer) -> tuple[str, ...]:
+def _unwrap(answer: Answer) -> Found:
     if isinstance(answer, DnsError):
         raise answer.with_traceback(None)
     return answer
 
 
-def _mx_hosts(records: tuple[str, ...]) -> tuple[MxHost, ...]:
-    pairs = (record.split(None, 1) for record in records)
+def _mx_hosts(found: Found) -> tuple[MxHost, ...]:
+    pairs = (record.lower().split(None, 1) for record in found.records)
     return tuple(sorted(MxHost(int(preference), host.removesuffix(".")) for preference, host in pairs))
 
 
 def _addresses(*answers: Answer) -> tuple[str, ...]:
     """All that was found; else the trouble, if there was any; else why there is nothing."""
-    found = tuple(address for answer in answers if not isinstance(answer, DnsError) for address in answer)
+    found = tuple(
+        address.lower()
+        for answer in answers
+        if not isinstance(answer, DnsError)
+        for address in answer.records
+    )
     if found:
         return found
     errors = sorted(

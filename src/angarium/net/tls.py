@@ -8,12 +8,14 @@ connection costs no more than what OpenSSL keeps for it, since the loop's own TL
 
 from __future__ import annotations
 
+import _ssl
 import os
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,7 +104,31 @@ def _choose(by_name: dict[str, ssl.SSLContext], stream: ssl.SSLObject, name: str
         stream.context = context
 
 
+@lru_cache(maxsize=64)
+def client_context(*, verify: bool, ca: str | None = None) -> ssl.SSLContext:
+    """A context for connections of ours: one that believes nobody, or whoever the system or `ca` believes.
+
+    Raises TlsError for a `ca` that cannot be used. It is made once; `client_context.cache_clear` forgets it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif ca is None:
+        context.load_default_certs()
+    else:
+        try:
+            context.load_verify_locations(ca)
+        except (OSError, ssl.SSLError) as error:
+            raise TlsError(f"cannot use {ca}: {_reason(error)}") from None
+    return context
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not believed: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).replace("_", " ").lower()
     return getattr(error, "strerror", None) or str(error)
@@ -162,6 +188,14 @@ class Layer:
         """Say that nothing more comes (RFC 8446 section 6.1)."""
         with suppress(ssl.SSLError):
             self._stream.unwrap()
+
+    def chain(self) -> list[bytes]:
+        """The certificates that the other side sent, as DER, its own first; verified or not."""
+        stream = self._stream
+        if hasattr(stream, "get_unverified_chain"):  # Python 3.13
+            return list(stream.get_unverified_chain())
+        found = stream._sslobj.get_unverified_chain() or ()  # type: ignore[attr-defined] # noqa: SLF001
+        return [each.public_bytes(_ssl.ENCODING_DER) for each in found]
 
     def facts(self) -> TlsFacts:
         """How the connection is encrypted, once the handshake is done."""

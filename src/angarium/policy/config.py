@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from angarium.mail.address import Address
+from angarium.mail.address import Address, normalize_domain
+from angarium.mail.trace import TRACE_FIELD, Key
 from angarium.policy.route import parse_next_hop
+from angarium.policy.throttle import Rate
+from angarium.reports.classify import Classifier
 
 if TYPE_CHECKING:
+    from angarium.policy.egress import Egress
     from angarium.policy.hooks import Hooks
     from angarium.policy.match import PolicyTables
     from angarium.policy.queues import QueueTable
+    from angarium.policy.shaping import Shaping
     from angarium.policy.users import Users
 
 Network = IPv4Network | IPv6Network
@@ -69,7 +74,8 @@ class TraceHeaders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     received_header: bool = True
     supplemental_header: bool = False
-    header_name: str = "X-KumoRef"
+    """Sign mail of those who send by a right of their own; what is merely relayed inwards is left alone."""
+    header_name: str = TRACE_FIELD
     include_meta_names: tuple[str, ...] = ()
 
 
@@ -127,7 +133,7 @@ class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
     allow_xclient: bool = False
     """The same for the peers of one `peer` overlay."""
     max_auth_failures: int = 3
-    """Failed AUTH attempts of a session; the next gets 421. Counted by each worker, like all that follow."""
+    """Failed AUTH attempts of a session: the last of them gets 421."""
     max_auth_failures_per_network: int = 20
     """Failed AUTH attempts of a network in ten minutes; then AUTH gets 421. Peers in `relay_hosts` are exempt
     from this and the other limits of a network."""
@@ -234,6 +240,19 @@ class DnsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Address and port of each; none: the system's."""
 
 
+class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a queue's mail is handed over (reference 8.5)."""
+
+    kind: str = "smtp"
+    """`smtp`, `lmtp`, `maildir`, or `handler`: the operator's `deliver`."""
+    mx_list: tuple[str, ...] = ()
+    """For SMTP and LMTP: the next hops, tried in this order, in place of MX hosts."""
+    maildir_path: str | None = None
+    """A template, as `/var/mail/{domain_part}/{local_part}`."""
+    dir_mode: int = 0o700
+    file_mode: int = 0o600
+
+
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one scheduled queue (reference 8.3); also what `get_queue_config` returns.
 
@@ -246,11 +265,22 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_age: float = 7 * 86400
     routing_domain: str | None = None
     """`'[10.0.0.1]'`, `'[10.0.0.1]:2525'`, `'name:port'`, or a name whose MX hosts are meant."""
-    connection_limit: int = 32
-    max_deliveries_per_connection: int = 1024
+    connection_limit: int | None = None
+    """None here and below: what shaping files say of the site."""
+    max_deliveries_per_connection: int | None = None
     prohibited_hosts: tuple[Network, ...] | None = None
     """None: the built-in list (loopback, link-local, unspecified)."""
     smtp_port: int = 25
+    max_message_rate: Rate | None = None
+    """Of this queue alone, whatever its site allows."""
+    egress_pool: str = "none"
+    """The pool whose sources its mail leaves by; `none`: the kernel chooses the address."""
+    protocol: Protocol = Protocol()
+    tls: str | None = None
+    supplemental_trace: bool | None = None
+    """Whether mail carries our signed trace header; None: as its listener says for who sent it."""
+    verp: str | None = None
+    """The domain of a signed reverse-path that next hops are told instead of the sender's."""
     sources: Mapping[str, Source] = {}
     """Where each option was written. A default has no source."""
 
@@ -260,15 +290,17 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
             parse_next_hop(self.routing_domain, is_trusted=True)
         for name in (
             "retry_interval",
+            "max_retry_interval",
             "max_age",
             "connection_limit",
             "max_deliveries_per_connection",
             "smtp_port",
         ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above zero, not {getattr(self, name)!r}")
-        if self.max_retry_interval is not None and not self.max_retry_interval > 0:
-            raise ValueError(f"max_retry_interval must be above zero, not {self.max_retry_interval!r}")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above zero, not {value!r}")
+        if self.verp is not None and normalize_domain(self.verp) != self.verp:
+            raise ValueError(f"verp is a domain in lower case, not {self.verp!r}")
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -289,10 +321,16 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     handler_timeout: float = 30.0
     domains: PolicyTables
     queues: QueueTable
+    shaping: Shaping
+    egress: Egress
     users: Users
     """Who may log in."""
     hooks: Hooks
     """The operator's handlers: none, unless the main file is Python."""
+    classifier: Classifier
+    """What replies mean, by the rule files of `[classifier]`."""
+    trace_keys: Mapping[str, Key] = {}
+    """The keys of `[trace]` by name; the first signs."""
     sources: Mapping[str, Source] = {}
     """Where the options outside listeners were written, as `workers` or `spool.path`."""
     problems: tuple[Problem, ...] = ()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,16 +32,23 @@ from angarium.policy.config import (
     SpoolConfig,
 )
 from angarium.policy.domains import load_domains
+from angarium.policy.egress import Egress, load_egress
 from angarium.policy.hooks import DEFAULT_TIMEOUT, Hooks, Policy
 from angarium.policy.listeners import read_listeners
 from angarium.policy.match import PolicyTables
 from angarium.policy.networks import parse_network
 from angarium.policy.program import run_program
 from angarium.policy.queues import QueueTable, load_queues
-from angarium.policy.source import Document, read_document, read_octets
+from angarium.policy.recipients import parse_recipients
+from angarium.policy.rule_files import CLASSIFIER_SCHEMA, read_classifier
+from angarium.policy.shaping import load_shaping
+from angarium.policy.source import Document, read_document, read_octets, shown_path
 from angarium.policy.tables import NOT_YET, Options, Reader, Schema, unknown
-from angarium.policy.users import Users, load_users
+from angarium.policy.trace_keys import TRACE_SCHEMA, read_trace_keys, unsigned
+from angarium.policy.users import load_users
 from angarium.policy.values import duration, size, whole_number
+
+_Small = TypeVar("_Small")
 
 PLACES = ("angarium.toml", "/etc/angarium/angarium.toml")
 """Where the main file is looked for when none is named."""
@@ -72,13 +79,15 @@ MAIN_SCHEMA = Schema(
         "shutdown_timeout": duration,
         "handler_timeout": duration,
     },
-    tables=("listener", "policy", "spool", "log", "control", "dns"),
+    tables=("listener", "policy", "classifier", "trace", "spool", "log", "control", "dns"),
 )
 POLICY_SCHEMA = Schema(
     {
         "listener_domains": values.list_of(values.text),
         "queues": values.list_of(values.text),
         "users": values.list_of(values.text),
+        "shaping": values.list_of(values.text),
+        "egress": values.list_of(values.text),
     }
 )
 SPOOL_SCHEMA = Schema({"path": values.text, "segment_size": size, "min_free_space": size})
@@ -235,16 +244,27 @@ class _Loading:
             "log": self._log(),
             "control": self._control(spool),
             "dns": DnsConfig(**self._options(DNS_SCHEMA, "dns").values),
+            "classifier": read_classifier(
+                self._reader, self._options(CLASSIFIER_SCHEMA, "classifier").values
+            ),
+            "trace_keys": read_trace_keys(self._reader, self._options(TRACE_SCHEMA, "trace").values),
         }
         lists = self._options(POLICY_SCHEMA, "policy")
         domains, queues = self._read_tables(lists, listeners)
-        users = self._users(lists)
+        users = self._small(lists, "users", load_users)
+        shaping = self._small(lists, "shaping", load_shaping)
+        egress = self._small(lists, "egress", load_egress)
+        self._check_pools(queues, egress)
+        self.problems += unsigned(parts["trace_keys"], listeners, queues.signed_options())
+        self._read_recipients(domains)
         self._give_up_if_wrong()
         return Configuration(
             **{**own.values, "hostname": hostname},
             **parts,
             domains=domains,
             queues=queues,
+            shaping=shaping,
+            egress=egress,
             users=users,
             hooks=self._hooks(own.values.get("handler_timeout", DEFAULT_TIMEOUT)),
             sources=self._sources,
@@ -253,6 +273,18 @@ class _Loading:
             files=(*self._files, *self._reader.attached),
             empty_files=tuple(self._empty),
         )
+
+    def _read_recipients(self, domains: PolicyTables) -> None:
+        """Read the files that say who exists at a domain."""
+        for name, named_at in domains.places("recipients").items():
+            path = Path(str(name))
+            self._named.append(path)
+            try:
+                octets = read_octets(path, named_at)
+                domains.recipients[str(name)] = parse_recipients(octets, shown_path(path))
+                self._reader.attached[path] = hashlib.sha256(octets).digest()
+            except ConfigError as error:
+                self.problems += error.problems
 
     def _read_tables(
         self, lists: Options, listeners: tuple[Listener, ...]
@@ -279,23 +311,31 @@ class _Loading:
         self._empty += tables.empty
         return tables.domains, tables.queues
 
-    def _users(self, lists: Options) -> Users:
-        """Who may log in; these files are small, and read with the main file each time."""
+    def _small(
+        self, lists: Options, option: str, read: Callable[[list[Document]], tuple[_Small, list[Problem]]]
+    ) -> _Small:
+        """What small files say, which are read with the main file each time."""
         documents = []
-        for index, name in enumerate(lists.values.get("users", ())):
+        for index, name in enumerate(lists.values.get(option, ())):
             path = Path(self._path(name))
             self._named.append(path.absolute())
             try:
-                document = read_document(path, self._main.source("policy", "users", index))
+                document = read_document(path, self._main.source("policy", option, index))
             except ConfigError as error:
                 self.problems += error.problems
                 continue
             documents.append(document)
             self._reader.attached[document.path] = document.digest
             self._empty += [document.file] if document.is_empty else []
-        users, problems = load_users(documents)
+        value, problems = read(documents)
         self.problems += problems
-        return users
+        return value
+
+    def _check_pools(self, queues: QueueTable, egress: Egress) -> None:
+        for pool, source in queues.named("egress_pool").items():
+            if not egress.knows(pool):
+                text = f"there is no egress pool {pool!r}: write [pool.'{pool}'.'SOURCE'] in an egress file"
+                self.problems.append(Problem(source, text))
 
     def _hooks(self, timeout: float) -> Hooks:
         return Hooks(self._policy.handlers if self._policy else {}, timeout)
@@ -303,7 +343,7 @@ class _Loading:
     def _give_up_if_wrong(self) -> None:
         self.problems.sort(key=lambda problem: problem.source)
         if any(problem.is_error for problem in self.problems):
-            raise ConfigError(self.problems, tuple(self._named))
+            raise ConfigError(self.problems, (*self._named, *self._reader.attached))
 
     def _check_main(self, own: Options) -> None:
         if own.values.get("workers", 1) != 1:

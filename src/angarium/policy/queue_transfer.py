@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from angarium.policy.config import Protocol
 from angarium.policy.networks import parse_network
 from angarium.policy.queues import Level, QueueTable, Row, Shape, Tenant, Tenants
+from angarium.policy.throttle import Rate
 from angarium.policy.transfer import TransferError, batches
 
 
@@ -127,4 +129,8 @@ def _tenants(tenants: Mapping[str, Tenant]) -> Tenants:
 
 
 def _value(name: str, value: Any) -> Any:
-    return tuple(map(parse_network, value)) if name == "prohibited_hosts" else value
+    """The value of an option as it was before it travelled."""
+    if name == "prohibited_hosts":
+        return tuple(map(parse_network, value))
+    kind = {"protocol": Protocol, "max_message_rate": Rate}.get(name)
+    return value if kind is None else msgspec.convert(value, kind)

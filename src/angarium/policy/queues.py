@@ -8,21 +8,29 @@ many as there are entries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from string import Formatter
 from typing import Any
 
 import msgspec
 
 from angarium.mail.address import AddressError, normalize_domain
 from angarium.policy import values
-from angarium.policy.config import Problem, QueueConfig, Source
+from angarium.policy.config import Problem, Protocol, QueueConfig, Source
 from angarium.policy.route import RouteError, parse_next_hop
+from angarium.policy.shaping import TLS_MODES, rate
 from angarium.policy.source import Document, Key
 from angarium.policy.tables import NOT_YET, Reader, Schema
 from angarium.policy.values import BadValueError, duration, whole_number
 
 DEFAULT = "default"
+
+MAILDIR_FIELDS = (
+    *("queue", "campaign", "tenant", "domain", "routing_domain", "local_part", "domain_part", "email"),
+    *("sender_local_part", "sender_domain_part", "sender_email"),
+)
+"""What a maildir_path may have in braces."""
 
 Level = dict[str, tuple[Any, Source]]
 """Option name → value, and where it was written."""
@@ -40,6 +48,60 @@ def _normal_route(text: str) -> str:
         raise BadValueError(str(error)) from None
 
 
+_PROTOCOLS: dict[str, dict[str, values.Parser]] = {
+    "smtp": {"mx_list": values.list_of(_routing_domain)},
+    "lmtp": {"mx_list": values.list_of(_routing_domain)},
+    "maildir": {
+        "maildir_path": values.text,
+        "dir_mode": whole_number(0, 0o777),
+        "file_mode": whole_number(0, 0o777),
+    },
+    "handler": {},
+}
+
+
+def _protocol(value: object) -> Protocol:
+    """A protocol by its name, or as a table: `{ smtp = { mx_list = [...] } }`, `{ maildir_path = '...' }`."""
+    if isinstance(value, str):
+        value = {value: {}}
+    if isinstance(value, Mapping) and "maildir_path" in value:
+        value = {"maildir": value}
+    if not isinstance(value, Mapping) or len(value) != 1 or next(iter(value)) not in _PROTOCOLS:
+        raise BadValueError(
+            f"{values.shown(value)} is no protocol: write 'smtp', 'lmtp', 'handler', "
+            "{ smtp = { mx_list = ['mx.example.com'] } } or { maildir_path = '/var/mail/{email}' }"
+        )
+    [(kind, options)] = value.items()
+    return Protocol(kind=kind, **values.inside(lambda table: _options_of(kind, table), kind, options))
+
+
+def _options_of(kind: str, table: object) -> dict[str, Any]:
+    known = _PROTOCOLS[kind]
+    if not isinstance(table, Mapping) or table.keys() - known.keys():
+        raise BadValueError(f"{kind} takes {', '.join(known) or 'no options'}")
+    if kind == "maildir":
+        maildir_template(table.get("maildir_path"))
+    return {name: values.inside(known[name], name, value) for name, value in table.items()}
+
+
+def maildir_template(value: object) -> None:
+    """Check a template of paths; raises BadValueError."""
+    fields = {field for _, field, _, _ in _parts(values.text(value)) if field is not None}
+    unknown = fields - set(MAILDIR_FIELDS)
+    if unknown or not str(value).startswith("/"):
+        raise BadValueError(
+            f"{values.shown(value)} is no template: write an absolute path with {{email}}, {{local_part}} or "
+            f"others of {', '.join(MAILDIR_FIELDS)}"
+        )
+
+
+def _parts(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    try:
+        return list(Formatter().parse(template))
+    except ValueError:
+        raise BadValueError(f"{values.shown(template)} has a brace that is not closed") from None
+
+
 OPTIONS: dict[str, values.Parser] = {
     "retry_interval": duration,
     "max_retry_interval": duration,
@@ -49,9 +111,16 @@ OPTIONS: dict[str, values.Parser] = {
     "max_deliveries_per_connection": whole_number(1),
     "prohibited_hosts": values.list_of(values.network),
     "smtp_port": whole_number(1, 65535),
+    "max_message_rate": rate,
+    "egress_pool": values.text,
+    "protocol": _protocol,
+    "tls": values.one_of(*TLS_MODES),
+    "supplemental_trace": values.boolean,
+    "verp": values.domain,
 }
-_NOT_YET = dict.fromkeys(("egress_pool", "max_message_rate", "overall_max_message_rate"), NOT_YET)
-_NOT_YET["protocol"] = f"{NOT_YET}, and write routing_domain where mail goes to one host"
+SIGNED = ("supplemental_trace", "verp")
+"""Options that ask for a signature, unless they are false."""
+_NOT_YET = {"overall_max_message_rate": NOT_YET}
 _NO_EFFECT = "has no effect here, where queues need no such tuning"
 _IGNORED = dict.fromkeys(
     (
@@ -159,6 +228,29 @@ class QueueTable:
         given = {name: value for name, (value, _) in merged.items()}
         return QueueConfig(**given, sources={name: source for name, (_, source) in merged.items()})
 
+    def signed_options(self) -> Iterator[Source]:
+        """Where options stand that ask for a signature."""
+        levels = [self.default, *_levels_below(self.tenants)]
+        for tenants in self.tenants_of.values():
+            levels += _levels_below(tenants)
+        if any(name in SIGNED for _, options in self.shapes for name, _, _ in options):
+            levels += map(self._level, self.domains.values())
+        for level in levels:
+            yield from (level[name][1] for name in SIGNED if name in level and level[name][0])
+
+    def named(self, option: str) -> dict[Any, Source]:
+        """Every value that the files give an option, and where it was given first."""
+        found: dict[Any, Source] = {}
+        levels = [self.default, *_levels_below(self.tenants)]
+        for tenants in self.tenants_of.values():
+            levels += _levels_below(tenants)
+        if any(name == option for _, options in self.shapes for name, _, _ in options):
+            levels += map(self._level, self.domains.values())
+        for level in levels:
+            if option in level:
+                found.setdefault(*level[option])
+        return found
+
     def levels(self, key: str, tenant: str | None, campaign: str | None) -> list[tuple[str, Level]]:
         """The levels that are merged for a key, each laid over those before it, as the file calls them."""
         below = self.tenants_of.get(key, {}).get(tenant or "")
@@ -181,6 +273,12 @@ class QueueTable:
             for name, value, delta in options:
                 level[name] = (value, Source(self.files[file], line + delta))
         return level
+
+
+def _levels_below(tenants: Tenants) -> Iterator[Level]:
+    for tenant in tenants.values():
+        yield tenant.options
+        yield from _levels_below(tenant.below)
 
 
 def load_queues(documents: Iterable[Document]) -> tuple[QueueTable, list[Problem]]:

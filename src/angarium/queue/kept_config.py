@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from angarium.policy.config import QueueConfig
+import msgspec
+
+from angarium.policy.config import Protocol, QueueConfig
 from angarium.policy.networks import parse_network
+from angarium.policy.throttle import Rate
 
 _DEFAULT = QueueConfig()
 _LOCAL = frozenset({"prohibited_hosts", "sources"})
+_KINDS: dict[str, type] = {"protocol": Protocol, "max_message_rate": Rate}
 
 
 def pack_config(config: QueueConfig) -> dict[str, Any]:
@@ -32,4 +36,7 @@ def unpack_config(options: dict[str, Any]) -> QueueConfig:
     known = {name: value for name, value in options.items() if name in QueueConfig.__struct_fields__}
     if "prohibited_hosts" in known:
         known["prohibited_hosts"] = tuple(parse_network(text) for text in known["prohibited_hosts"])
+    for name, kind in _KINDS.items():
+        if name in known:
+            known[name] = msgspec.convert(known[name], kind)
     return QueueConfig(**known)

@@ -1,0 +1,85 @@
+"""Is this the certificate that the DNS promised? TLSA records held against a chain (RFC 6698, RFC 7672).
+
+Usable for mail are DANE-EE(3), which names the host's own certificate or key, and DANE-TA(2), which names an
+authority that has to be in the chain that the host sends. Others are no use to mail (RFC 7672 section 3.1.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+DANE_TA, DANE_EE = 2, 3
+_DIGESTS: dict[int, hashes.HashAlgorithm] = {1: hashes.SHA256(), 2: hashes.SHA512()}
+
+
+class Tlsa(NamedTuple):
+    """One TLSA record."""
+
+    usage: int
+    selector: int
+    """0: the whole certificate; 1: its public key."""
+    matching: int
+    """0: as it is; 1: its SHA-256; 2: its SHA-512."""
+    data: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Tlsa:
+        """Read a record as a zone file writes it; what makes no sense is a record of no use."""
+        usage, selector, matching, *data = text.split()
+        try:
+            return cls(int(usage), int(selector), int(matching), bytes.fromhex("".join(data)))
+        except ValueError:
+            return cls(255, 0, 0, b"")
+
+
+def usable(record: Tlsa) -> bool:
+    """Whether mail can make use of a record."""
+    return record.usage in (DANE_TA, DANE_EE) and record.selector in (0, 1) and record.matching in (0, 1, 2)
+
+
+def is_promised(chain: Sequence[bytes], records: Sequence[Tlsa], names: Sequence[str]) -> bool:
+    """Whether a chain (DER, the host's own certificate first) is what one of the usable records says.
+
+    DANE-EE asks for neither names nor dates (RFC 7672 section 3.1.1); DANE-TA for one of the names, and both.
+    """
+    try:
+        certificates = [x509.load_der_x509_certificate(each) for each in chain]
+    except ValueError:
+        return False
+    return any(_holds(record, certificates, names) for record in records)
+
+
+def _holds(record: Tlsa, chain: list[x509.Certificate], names: Sequence[str]) -> bool:
+    if record.usage == DANE_EE:
+        return bool(chain) and _is(record, chain[0])
+    anchors = [each for each in chain[1:] if _is(record, each)]
+    return bool(anchors) and any(_leads_to(anchors, chain, name) for name in names)
+
+
+def _is(record: Tlsa, certificate: x509.Certificate) -> bool:
+    octets = (
+        certificate.public_bytes(serialization.Encoding.DER)
+        if record.selector == 0
+        else certificate.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    if record.matching:
+        digest = hashes.Hash(_DIGESTS[record.matching])
+        digest.update(octets)
+        octets = digest.finalize()
+    return octets == record.data
+
+
+def _leads_to(anchors: list[x509.Certificate], chain: list[x509.Certificate], name: str) -> bool:
+    try:
+        verifier = PolicyBuilder().store(Store(anchors)).build_server_verifier(x509.DNSName(name))
+        verifier.verify(chain[0], chain[1:])
+    except (VerificationError, ValueError):
+        return False
+    return True
