@@ -338,13 +338,17 @@ def _short(network: str) -> str:
 
 # As the files write it
 
+_MODES: dict[Raw, bool] = {LogMode.LOG_THEN_DROP.value: True, LogMode.IGNORE.value: False}
+
 
 def _is_json(file: str) -> bool:
     return PurePath(file).suffix == ".json"
 
 
 def _value(raw: Raw) -> str:
-    """A value as TOML and JSON both write it."""
+    """A value as TOML and JSON both write it, and people do."""
+    if raw in _MODES:
+        raw = _MODES[raw]
     return json.dumps(list(raw) if isinstance(raw, tuple) else raw, ensure_ascii=False)
 
 
