@@ -15,7 +15,7 @@ def serve(tmp_path):
 
     def runner(test, **options):
         async def main():
-            async with asyncio.timeout(30), house(tmp_path, **options) as running:
+            async with asyncio.timeout(15), house(tmp_path, **options) as running:
                 return await test(running)
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from itertools import pairwise
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_retry(serve_in_jumps):
         assert failures[0]["response"]["code"] == 451
         times = [house.records("Reception")[0], *failures, delivery]
         gaps = [
-            later["timestamp"] - first["timestamp"] for first, later in zip(times, times[1:], strict=False)
+            later["timestamp"] - first["timestamp"] for first, later in pairwise(times)
         ]
         assert gaps[0] <= 1
         assert gaps[1:] == pytest.approx([60, 120, 240], abs=8)
