@@ -9,13 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.policy.whole_configurations import LOCALS, RECIPIENTS, answer, configurations, key_for, loaded, sessions
 
 from angarium.policy.compare import Change, Comparison, compare
 from angarium.policy.config import Configuration
 from angarium.policy.decision import Decision
 from angarium.policy.prove import prove
 from angarium.policy.space import View, stands
+from tests.policy.whole_configurations import (
+    LOCALS,
+    RECIPIENTS,
+    answer,
+    configurations,
+    key_for,
+    loaded,
+    sessions,
+)
 
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
 """Without shrinking, which would take minutes here."""

@@ -10,12 +10,21 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.policy.whole_configurations import LOCALS, RECIPIENTS, answer, configurations, key_for, loaded, sessions
 
 from angarium.policy.config import Configuration
 from angarium.policy.load import load
+from angarium.policy.open_relay import open_relays
 from angarium.policy.prove import Proof, Row, prove
 from angarium.policy.space import View, stands
+from tests.policy.whole_configurations import (
+    LOCALS,
+    RECIPIENTS,
+    answer,
+    configurations,
+    key_for,
+    loaded,
+    sessions,
+)
 
 MAIN = 'hostname = "mx.example.net"\npostmaster = "ops@mx.example.net"\n'
 LISTENER = '[[listener]]\nname = "in"\nlisten = "10.9.9.9:25"\n'
@@ -98,6 +107,8 @@ def test_the_table_equals_brute_force(configuration: Configuration, start: int) 
         ('[listener.in."*"]\nrelay_to = true', LISTENER, "domains.toml:2"),
         ("", LISTENER + 'relay_hosts = ["0.0.0.0/1", "128.0.0.0/1"]\n', "main.toml:6"),
         ("", LISTENER + '[listener.peer."8.0.0.0/7"]\nrelay_hosts = ["8.0.0.0/7"]\n', "main.toml:7"),
+        ("", LISTENER + 'xclient_hosts = ["0.0.0.0/1", "128.0.0.0/1"]\n', "main.toml:6"),
+        ("", LISTENER + '[listener.peer."128.0.0.0/1"]\nallow_xclient = true\n', "main.toml:7"),
     ],
 )
 def test_open_relays_offend(domains: str, listener: str, where: str) -> None:
@@ -119,6 +130,13 @@ def test_accepted_risks_do_not_offend(domains: str, listener: str) -> None:
     proof = proof_of(domains, listener)
     assert proof.offences == ()
     assert [row.accepted for row in proof.rows if row.offends] == ["a lab"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(configurations)
+def test_prove_and_run_agree_about_open_relays(configuration: Configuration) -> None:
+    """What `run` refuses to serve is exactly what `prove` calls open."""
+    assert bool(prove(configuration).offences) == bool(open_relays(configuration))
 
 
 def test_ordinary_configurations_do_not_offend() -> None:

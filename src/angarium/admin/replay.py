@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from enum import Enum
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
 
 import msgspec
 

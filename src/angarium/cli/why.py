@@ -79,8 +79,9 @@ def _ask_server(life: Life, socket: str | None) -> None:
 def _show(story: Story) -> None:
     out = console()
     if story.kind != "message":
-        messages = counted(sum(1 for life in story.lives if life.id), "message")
-        out.print(f"{story.kind} {story.asked}: {messages}", style="bold")
+        count = sum(1 for life in story.lives if life.id)
+        messages = counted(count, "message") if count else "nothing was accepted"
+        out.print(f"{story.kind} {story.asked}: {messages}", style="bold", soft_wrap=True)
     for life in story.lives:
         _show_life(out, life)
 
@@ -89,22 +90,23 @@ def _show_life(out: Console, life: Life) -> None:
     if life.id:
         named = f" ({life.message_id})" if life.message_id else ""
         route = f"{life.sender} → {life.recipient}" if life.recipient else ""
-        out.print(Text(f"message {life.id}{named}", style="bold"))
-        out.print(Text(f"  {route}")) if route else None
+        out.print(Text(f"message {life.id}{named}", style="bold"), soft_wrap=True)
+        if route:
+            out.print(Text(f"  {route}"), soft_wrap=True)
     for step in life.steps:
         _show_step(out, step)
     if life.queued is not None:
-        out.print(Text(f"  {_queued(life.queued)}", style="cyan"))
+        out.print(Text(f"  {_queued(life.queued)}", style="cyan"), soft_wrap=True)
     elif life.unknown is not None:
-        out.print(Text(f"  {life.unknown}", style="yellow"))
+        out.print(Text(f"  {life.unknown}", style="yellow"), soft_wrap=True)
 
 
 def _show_step(out: Console, step: Step) -> None:
     when = step.time.replace("T", " ")[:23]
-    out.print(Text.assemble(f"  {when}  ", (step.text, _COLOURS.get(step.what, ""))))
+    out.print(Text.assemble(f"  {when}  ", (step.text, _COLOURS.get(step.what, ""))), soft_wrap=True)
     if step.decided_by is not None:
         by = f"by {step.decided_by}" + (f", configuration {step.config}" if step.config else "")
-        out.print(Text(f"{' ' * 27}{by}", style="dim"))
+        out.print(Text(f"{' ' * 27}{by}", style="dim"), soft_wrap=True)
 
 
 def _queued(said: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from angarium.mail.address import MAX_DOMAIN
 from angarium.policy.advice import MAX_ALIKE
 from angarium.policy.config import Configuration, Listener, Overlay, Problem, Source
 from angarium.policy.domains import representative
-from angarium.policy.match import LINE_BITS, Entry, KeyKind, PolicyTables, Row, Scope, Table
+from angarium.policy.match import LINE_BITS, Entry, KeyKind, PolicyTables, Row, Scope, Table, is_on
 from angarium.policy.space import View, stands
 
 OPTIONS = ("relay_to", "relay_from", "relay_from_authz", "log_oob", "log_arf", "invalid_line_endings")
@@ -104,7 +104,10 @@ def _said(entry: Entry | None) -> tuple[Any, ...]:
         return (None,) * len(OPTIONS)
     settings = [getattr(entry, option) for option in OPTIONS]
     return tuple(
-        None if setting is None else (setting.value, setting.kind is KeyKind.DEFAULT) for setting in settings
+        (setting.value, setting.kind is KeyKind.DEFAULT)
+        if setting is not None and is_on(setting.value)
+        else None
+        for setting in settings
     )
 
 
@@ -157,7 +160,7 @@ def _overlays(configuration: Configuration) -> Iterator[Problem]:
 
 def _unreachable(listener: Listener, group: tuple[Overlay, ...], holder: Overlay | None) -> Iterator[Problem]:
     for overlay in group:
-        if holder is not None and not overlay.network.overlaps(holder.network):  # type: ignore[arg-type]
+        if holder is not None and not overlay.network.overlaps(holder.network):
             text = f"peer {overlay.network} can never match inside the overlay for {holder.network}"
             yield _note(_place(overlay, listener), text)
         yield from _unreachable(listener, overlay.peer, overlay)

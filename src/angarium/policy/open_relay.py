@@ -155,7 +155,12 @@ class _Asked:
         self._peer = peer
 
     def by_address(self) -> Iterator[_Way]:
-        """Whether the peer's address alone is enough."""
+        """Whether the peer's address alone is enough, or its word about whose mail it brings."""
+        for option in believed(self._options, self._peer):
+            text = f"{option} believes a part of the Internet: anyone may pass for somebody else"
+            advice = 'name your proxies, or accept it with allow = "the reason" on the listener'
+            source = self._options.sources.get(option, self._listener.sources["listen"])
+            yield _Way(source, f"{text}: {advice}")
         relay_hosts = NetworkSet(self._options.relay_hosts)
         decided = self._decide(_SENDER, _RECIPIENT, relay_hosts)
         if decided is not None:
@@ -202,6 +207,20 @@ class _Asked:
         )
         decision = decide(self._configuration, context)
         return decision.decided_by if decision.verdict is Verdict.RELAY else None
+
+
+def believed(options: ListenerOptions, peer: IPAddress) -> list[str]:
+    """The options by which this peer may say that it speaks for somebody else."""
+    found = []
+    for option, for_everyone in (
+        ("xclient_hosts", "allow_xclient"),
+        ("proxy_hosts", "require_proxy_protocol"),
+    ):
+        if getattr(options, for_everyone):
+            found.append(for_everyone)
+        elif any(peer in network for network in getattr(options, option)):
+            found.append(option)
+    return found
 
 
 def _source(decided: DecidedBy) -> Source:
@@ -269,8 +288,11 @@ def peer_lists(configuration: Configuration) -> Iterator[Sequence[Network]]:
     """Every list of networks that somebody wrote."""
     for listener in configuration.listeners:
         yield listener.options.relay_hosts
+        yield listener.options.xclient_hosts
+        yield listener.options.proxy_hosts
         for overlay in _overlays(listener.peer, listener.via):
-            yield overlay.options.get("relay_hosts", ())
+            for option in ("relay_hosts", "xclient_hosts", "proxy_hosts"):
+                yield overlay.options.get(option, ())
         for overlay in _overlays(listener.peer):
             yield (overlay.network,)
     for raw in {raw for raw in _relay_from(configuration.domains) if raw is not None}:

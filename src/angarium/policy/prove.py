@@ -16,11 +16,11 @@ from typing import Any, Literal
 import msgspec
 
 from angarium.mail.address import Address
-from angarium.policy.config import Configuration, Source
+from angarium.policy.config import Configuration, Listener, Network, Source
 from angarium.policy.decision import DecidedBy, Decision, Verdict
 from angarium.policy.match import NULL_PATH, Entry, Found, Setting
 from angarium.policy.networks import IPAddress, NetworkSet
-from angarium.policy.open_relay import is_public_suffix, outsiders, peer_lists
+from angarium.policy.open_relay import believed, is_public_suffix, outsiders, peer_lists
 from angarium.policy.regions import EVERY_IPV4, EVERY_IPV6, Cover, Region
 from angarium.policy.space import (
     ANY_DOMAIN,
@@ -29,6 +29,7 @@ from angarium.policy.space import (
     Stance,
     Stand,
     View,
+    overlays,
     peer_networks,
     recipients,
     senders,
@@ -136,6 +137,7 @@ class _Proving:
             for stand in stands(self.configuration)
         ]
         lines = [line for stand, view in each for line in self._by_address(stand, view)]
+        lines += [line for stand, view in each for line in self._by_proxy(stand, view)]
         lines += self._by_code(each)
         by_scope: dict[int, list[tuple[Stand, View]]] = {}
         for stand, view in each:
@@ -178,6 +180,31 @@ class _Proving:
                     accepted=accepted,
                 )
             )
+
+    def _by_proxy(self, stand: Stand, view: View) -> Iterator[_Line]:
+        """Rows for those who may say that they are somebody else, where that is everybody."""
+        cover = Cover((*peer_networks(stand.listener), *_proxies(stand.listener)))
+        held: dict[tuple[str, Rule], list[Any]] = {}
+        for atom in cover.atoms:
+            options = view.options(atom.address)
+            for option in believed(options, atom.address):
+                source = options.sources.get(option)
+                rule = Rule(source.file, source.line, key=option) if source is not None else Rule()
+                held.setdefault((option, rule), []).append(atom.network)
+        for (option, rule), networks in held.items():
+            region = cover.region(networks)
+            if self._is_open(region):
+                yield _Line(
+                    Row(
+                        listeners=(stand.label,),
+                        peers=region,
+                        answer="relay",
+                        right=option,
+                        rules=(rule,),
+                        offends=f"{option} believes a part of the Internet: anyone may pass for somebody else",
+                        accepted=stand.listener.allow,
+                    )
+                )
 
     def _is_open(self, region: Region) -> bool:
         inside, outside = NetworkSet(region.networks), NetworkSet(region.but)
@@ -307,6 +334,14 @@ def _identities(view: View, name: str, entry: Entry | None) -> list[str | None]:
     if name == NULL_PATH:
         named = dict.fromkeys((*named, *view.scope.identities))
     return [None, STRANGER, *named]
+
+
+def _proxies(listener: Listener) -> Iterator[Network]:
+    """Every network whose clients are believed to speak for others."""
+    for option in ("xclient_hosts", "proxy_hosts"):
+        yield from getattr(listener.options, option)
+        for overlay in overlays(listener.peer, listener.via):
+            yield from overlay.options.get(option, ())
 
 
 def _is_in(peer: IPAddress, inside: NetworkSet, outside: NetworkSet) -> bool:
