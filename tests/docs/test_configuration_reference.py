@@ -13,7 +13,7 @@ from angarium.policy.listeners import LISTENER_SCHEMA, OVERLAY_SCHEMA
 from angarium.policy.tables import Schema
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-ROWS = set(re.findall(r"^\| `([a-z_]+)` \|", PAGE, re.MULTILINE))
+ROWS = set(re.findall(r"^\| `([a-z0-9_]+)` \|", PAGE, re.MULTILINE))
 SCHEMAS = {
     name: value
     for module in (load, queues)
