@@ -1,4 +1,6 @@
-"""admin.replay: a candidate's answers to recorded sessions are those it would give, and what is unknown is said."""
+"""admin.replay: a candidate's answers to recorded sessions are those it would give, and what is unknown
+is said.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def _seen(decision: Any, report: Report | None) -> Any:
 
 
 def test_changes_are_grouped_by_rule_with_examples() -> None:
-    """Records that change in the same way are one group: how many, which line decided, which would, examples."""
+    """Records that change in the same way are one group: how many, which line decided, which would,
+    examples.
+    """
     old, new = loaded(MAIN, '["a.org"]\nrelay_to = true'), loaded(MAIN, '["a.org"]\nrelay_to = false')
     found = replayed(new, [line for n in range(5) for line in recorded(old, "r@a.org", number=n)])
     ((group, count),) = found.changes.items()
@@ -94,7 +98,9 @@ def test_mail_to_postmaster_is_asked_as_it_was() -> None:
 
 
 def test_what_cannot_be_compared_is_counted_apart() -> None:
-    """Handlers' decisions, listeners that are gone, other refusals and our own notices are said to be apart."""
+    """Handlers' decisions, listeners that are gone, other refusals and our own notices are said to be
+    apart.
+    """
     old = loaded(MAIN, '["a.org"]\nrelay_to = true')
     gone = loaded(MAIN.replace('name = "in"\n', "").replace("10.9.9.9:25", "10.9.9.9:26"), "")
     assert replayed(gone, recorded(old, "r@a.org")).apart == {Apart.LISTENER: 1}

@@ -1,7 +1,8 @@
-"""Screens in documents: fenced `console` blocks, whose commands are run and whose output must be what stands there.
+"""Screens in documents: fenced `console` blocks, whose commands are run and whose output must be what
+stands there.
 
-Every line that begins with `$ ` is a command for the shell; what follows it, up to the next, is what it prints.
-With UPDATE_SCREENS=1 in the environment the documents are written anew, so that a review is a diff.
+Every line that begins with `$ ` is a command for the shell; what follows it, up to the next, is what it
+prints. With UPDATE_SCREENS=1 in the environment the documents are written anew, so that a review is a diff.
 """
 
 from __future__ import annotations

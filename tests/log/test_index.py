@@ -53,7 +53,7 @@ def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_key_is_found_with_and_without_index(tmp_path: Path) -> None:
     """Message ids, session ids and Message-IDs lead to their records, before and after an index is made."""
-    segment = write_segment(tmp_path, range(0, 200))
+    segment = write_segment(tmp_path, range(200))
     write_segment(tmp_path, range(200, 300), finished=False, second=60)
     for _ in range(2):
         for number in (0, 57, 199, 250, 299):
@@ -66,7 +66,7 @@ def test_every_key_is_found_with_and_without_index(tmp_path: Path) -> None:
 
 def test_an_indexed_segment_is_not_read_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With an index only the frame that has the record is decompressed."""
-    segment = write_segment(tmp_path, range(0, 200))
+    segment = write_segment(tmp_path, range(200))
     complete(segment)
     read: list[int] = []
 
@@ -83,7 +83,7 @@ def test_an_indexed_segment_is_not_read_through(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("cut", [1, 9, 30, 200, 5000])
 def test_a_torn_index_counts_as_far_as_it_is_whole(tmp_path: Path, cut: int) -> None:
     """Wherever an index was cut, every record is still found, and the index is made whole again."""
-    segment = write_segment(tmp_path, range(0, 200))
+    segment = write_segment(tmp_path, range(200))
     complete(segment)
     index = index_of(segment)
     whole = index.read_bytes()
@@ -96,7 +96,7 @@ def test_a_torn_index_counts_as_far_as_it_is_whole(tmp_path: Path, cut: int) -> 
 
 def test_a_damaged_last_run_is_not_believed(tmp_path: Path) -> None:
     """What a crash left of the last run is found out by its checksum."""
-    segment = write_segment(tmp_path, range(0, 200))
+    segment = write_segment(tmp_path, range(200))
     complete(segment)
     octets = index_of(segment).read_bytes()
     index_of(segment).write_bytes(octets[:-40] + bytes(40))
@@ -106,7 +106,7 @@ def test_a_damaged_last_run_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_torn_segment_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
     """A frame that is being written hides nothing that stands before it."""
-    segment = write_segment(tmp_path, range(0, 50), finished=False)
+    segment = write_segment(tmp_path, range(50), finished=False)
     with segment.open("ab") as file:
         file.write(zstandard.compress(a_line(60) * 100)[:20])
     assert find_lines([tmp_path], [ident(49)]) == [a_line(49)]
@@ -128,7 +128,7 @@ def test_notices_and_reports_are_found_by_what_they_are_about(tmp_path: Path) ->
 
 def test_indexes_of_segments_that_are_gone_are_removed(tmp_path: Path) -> None:
     """No index outlives its segment for long."""
-    segment = write_segment(tmp_path, range(0, 20))
+    segment = write_segment(tmp_path, range(20))
     complete(segment)
     segment.unlink()
     remove_orphans([tmp_path])

@@ -16,7 +16,6 @@ from angarium.policy.decision import Decision
 from angarium.policy.prove import prove
 from angarium.policy.space import View, stands
 from tests.policy.whole_configurations import (
-    LOCALS,
     RECIPIENTS,
     answer,
     configurations,
@@ -50,7 +49,7 @@ class Sides:
                 View(old, before[stand.listener.label], stand.local),
                 View(new, stand.listener, stand.local),
             )
-            self.keys[stand.label] = {key for view in views for key in view.keys()} - {"*"}
+            self.keys[stand.label] = {key for view in views for key in view.named()} - {"*"}
 
     def stand(self, label: str, local: str) -> str:
         on = {name: ip_network(name.rpartition(" ")[2]) for name in self.keys if f"{label} on " in name}
@@ -129,7 +128,9 @@ def test_other_words_for_the_same_are_no_change(old: str, new: str) -> None:
 
 
 def test_a_gain_names_the_line_that_gives_it() -> None:
-    """A sender's new network is one row: whose mail, what was refused before, and which line relays it now."""
+    """A sender's new network is one row: whose mail, what was refused before, and which line relays it
+    now.
+    """
     (change, *_) = compared("", '["a.org"]\nrelay_from = ["198.51.100.0/24"]').changes
     assert str(change.peers) == "198.51.100.0/24"
     assert change.senders == ("a.org",)

@@ -44,7 +44,7 @@ class Table:
         self.keys: dict[str, set[str]] = {}
         self.labels: dict[tuple[str, str], str] = {}
         for stand in stands(configuration):
-            self.keys[stand.label] = set(View(configuration, stand.listener, stand.local).keys()) - {"*"}
+            self.keys[stand.label] = set(View(configuration, stand.listener, stand.local).named()) - {"*"}
         for label, locals_ in LOCALS.items():
             for local in locals_:
                 self.labels[label, local] = self._stand(label, local)

@@ -95,7 +95,8 @@ def test_the_levels_of_a_queue_are_told_in_order(tmp_path: Any) -> None:
     from angarium.policy.load import load
 
     (tmp_path / "main.toml").write_text(
-        'hostname = "mx.example.net"\n[policy]\nqueues = ["queues.toml"]\n[[listener]]\nlisten = "10.9.9.9:25"\n'
+        'hostname = "mx.example.net"\n[policy]\nqueues = ["queues.toml"]\n'
+        '[[listener]]\nlisten = "10.9.9.9:25"\n'
     )
     (tmp_path / "queues.toml").write_text(
         "[queue.default]\nretry_interval = 60\n[queue.'*.a.org']\nretry_interval = 70\n"

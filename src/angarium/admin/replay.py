@@ -1,7 +1,7 @@
 """What would a candidate configuration have answered, to the sessions of the past?
 
-Reads Reception and Rejection records, which hold every input of the decision, and puts the same questions to the
-real `decide` under another configuration. Counts what would change, by rule, with examples.
+Reads Reception and Rejection records, which hold every input of the decision, and puts the same questions
+to the real `decide` under another configuration. Counts what would change, by rule, with examples.
 
 Refuses to guess: where an operator's handler had a say, where the listener is no more, or where the content
 would have to be seen again, records are counted apart and said to be so.
@@ -253,7 +253,8 @@ class Replay:
 
     def _ask(self, entry: Entry, recipient: str, transaction: TransactionKind | None) -> Decision:
         listener = self._listener(entry)
-        assert listener is not None and entry.peer_address is not None
+        assert listener is not None
+        assert entry.peer_address is not None
         peer, local = _address(entry.peer_address.addr), _endpoint(entry.local_address)
         options = effective_options(listener, peer, local)
         candidate = self._candidate

@@ -1,8 +1,8 @@
 """What happened to a message, and who decided it?
 
-Gathers the records of a message, a session or a Message-ID and tells them as a timeline: each step, the rule or
-handler that decided, and the configuration in force then. Whether a message without a last record is still queued
-only a running server knows; without one that is said.
+Gathers the records of a message, a session or a Message-ID and tells them as a timeline: each step, the
+rule or handler that decided, and the configuration in force then. Whether a message without a last record
+is still queued only a running server knows; without one that is said.
 """
 
 from __future__ import annotations

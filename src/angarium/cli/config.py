@@ -140,8 +140,8 @@ def _show(out: Console, title: str, origins: list[Origin]) -> None:
 def _show_layer(out: Console, layer: Any) -> None:
     where = "built in" if layer.source is None else str(layer.source)
     text = f"    {_MARKS[layer.outcome]} {where}  {layer.name}: {layer.value}"
-    if layer.why is not None:
-        text += f" ({layer.outcome if layer.outcome != 'wins' else ''}{': ' if layer.outcome != 'wins' else ''}{layer.why})"
-    elif layer.outcome != "wins":
-        text += f" ({layer.outcome})"
+    remarks = [layer.outcome if layer.outcome != "wins" else None, layer.why]
+    remark = ": ".join(filter(None, remarks))
+    if remark:
+        text += f" ({remark})"
     out.print(Text(text, style=_STYLES[layer.outcome]))

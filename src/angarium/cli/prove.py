@@ -23,7 +23,8 @@ def prove(
 ) -> None:
     """Say who may relay where, for every peer, identity, sender and recipient there can be.
 
-    Exits with 1 if an outsider may relay to a domain that nobody named. Example: angarium prove -c angarium.toml
+    Exits with 1 if an outsider may relay to a domain that nobody named. Example: angarium prove -c
+    angarium.toml
     """
     configuration = load_or_exit(find(config, argument))
     proof = prove_all(configuration)

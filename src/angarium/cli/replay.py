@@ -13,9 +13,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from rich.text import Text
 
 from angarium.admin.replay import Example, Group, Outcome, Replay
-from angarium.cli.answers import as_json, console, counted, new_table, places
+from angarium.cli.answers import as_json, console, counted, new_table
 from angarium.cli.configuration import Config, find, load_or_exit
 from angarium.log.segment import parse_name, read_frames, segments_in
+from angarium.policy.prove import places
 
 PIECE = 1 << 20
 """Octets of a plain file that are read at once."""

@@ -111,11 +111,12 @@ def _show_step(out: Console, step: Step) -> None:
 
 def _queued(said: dict[str, Any]) -> str:
     state = "waits in" if said.get("is_waiting") else "is on its way from"
-    return f"still queued: {state} {said.get('queue')}, {counted(said.get('attempts', 0), 'attempt')} so far"
+    attempts = counted(said.get("attempts", 0), "attempt")
+    return f"still queued: {state} {said.get('queue')}, {attempts} so far"
 
 
 def _make_ready(folders: list[Path]) -> None:
-    """Make the indexes that are missing, now that the answer is given: the next question is answered at once."""
+    """Make the indexes that are missing, now that the answer is given: the next one comes at once."""
     remove_orphans(folders)
     try:
         missing = without_index(folders)

@@ -1,9 +1,9 @@
 """In which frames of a segment does an id occur? A small file beside each segment, so that one look finds it.
 
-An index is a row of runs, each the sorted fingerprints of some frames: 8 octets of a key, 8 of the frame's offset.
-Keys are ids of messages and sessions, Message-IDs, and those that a record is about. Only a hint: what it finds is
-read and compared, and frames that it does not cover (it is missing, torn, or the segment is still being written) are
-searched one by one, about a million records in half a second.
+An index is a row of runs, each the sorted fingerprints of some frames: 8 octets of a key, 8 of the frame's
+offset. Keys are ids of messages and sessions, Message-IDs, and those that a record is about. Only a hint:
+what it finds is read and compared, and frames that it does not cover (it is missing, torn, or the segment
+is still being written) are searched one by one, about a million records in half a second.
 """
 
 from __future__ import annotations
@@ -143,9 +143,9 @@ class Index:
         octets = self._octets
         if octets[: len(_MAGIC)] != _MAGIC:
             return
-        at, checksum = len(_MAGIC), 0
+        at = len(_MAGIC)
         while at + _HEADER.size <= len(octets):
-            covered, count, checksum = _HEADER.unpack_from(octets, at)
+            covered, count, _ = _HEADER.unpack_from(octets, at)
             run = _Run(at + _HEADER.size, count, covered)
             end = run.start + count * _ENTRY.size
             if end > len(octets) or covered <= self.covered:
@@ -193,7 +193,9 @@ class Index:
 
 
 def find_lines(folders: Sequence[Path], keys: Sequence[str]) -> list[bytes]:
-    """Every record that has one of the keys, as lines of JSON, in the order of the segments. Raises OSError."""
+    """Every record that has one of the keys, as lines of JSON, in the order of the segments. Raises
+    OSError.
+    """
     found: list[bytes] = []
     for segment in _segments(folders):
         with contextlib.suppress(FileNotFoundError):

@@ -1,8 +1,9 @@
 """Which answers change between two configurations?
 
-Divides the questions by what either configuration tells apart, asks both through the real `decide`, the sender's
-side apart from the recipient's, and folds the cells whose answer differs into rows. An answer is the reply, what
-reports are looked for and where the mail goes; which line gives it is told, but is no difference. Pure.
+Divides the questions by what either configuration tells apart, asks both through the real `decide`, the
+sender's side apart from the recipient's, and folds the cells whose answer differs into rows. An answer is
+the reply, what reports are looked for and where the mail goes; which line gives it is told, but is no
+difference. Pure.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ class _Block(NamedTuple):
     identities: tuple[str, ...]
     but_identities: tuple[str, ...]
     rule: Rule
-    senders: tuple[str, ...]
+    senders: tuple[str, ...] = ()
+    """Keys; empty: any."""
 
 
 class _Pair:
@@ -150,17 +152,17 @@ class _Pair:
     # Who gained, who lost a right
 
     def _blocks(self) -> Iterator[_Block]:
-        found: dict[tuple[Any, ...], list[str]] = {}
+        found: dict[_Block, list[str]] = {}
         is_moved = any(group.had is not group.has for group in self.groups.values())
         for members in classes(self.views, senders(self.views)).values():
             name = members[0][1]
             entries = [view.tables.lookup(name, view.scope) for view in self.views]
             if is_moved or not self._is_same(name, entries):
-                for part in self._class_blocks(name, entries):
-                    found.setdefault(part, []).extend(key for key, _ in members)
+                for block in self._class_blocks(name, entries):
+                    found.setdefault(block, []).extend(key for key, _ in members)
         every = set(senders(self.views))
-        for part, keys in found.items():
-            yield _Block(*part, () if set(keys) == every else tuple(keys))
+        for block, keys in found.items():
+            yield block._replace(senders=() if set(keys) == every else tuple(keys))
 
     def _is_same(self, name: str, entries: list[Entry | None]) -> bool:
         first, second = (_grants(entry) for entry in entries)
@@ -168,7 +170,7 @@ class _Pair:
             return False
         return first == second
 
-    def _class_blocks(self, name: str, entries: list[Entry | None]) -> Iterator[tuple[Any, ...]]:
+    def _class_blocks(self, name: str, entries: list[Entry | None]) -> Iterator[_Block]:
         named = [net for entry in entries if entry and entry.relay_from for net in entry.relay_from.value]
         cover = Cover((*self.networks, *named)) if named else self.cover
         held: dict[tuple[Any, ...], dict[str, list[Network]]] = {}
@@ -187,9 +189,9 @@ class _Pair:
             for region, names in _by_region(cover, by_identity).items():
                 if "" in names:
                     but = tuple(one for one in identities if one is not None and one not in names)
-                    yield gained, old, new, region, (), but, rule
+                    yield _Block(gained, old, new, region, (), but, rule)
                 else:
-                    yield gained, old, new, region, tuple(names), (), rule
+                    yield _Block(gained, old, new, region, tuple(names), (), rule)
 
     def _moved(
         self, group: _Group, peer: IPAddress, identity: str | None, name: str

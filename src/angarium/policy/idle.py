@@ -84,7 +84,7 @@ def _redundant(tables: PolicyTables) -> Iterator[Problem]:
     """An entry that says what the wildcard above it would say without it."""
     if any(scope.section is not None for scope in tables.scopes.values()) or tables.local_scopes:
         return  # a section's wildcard may treat a name with an entry of its own differently
-    for key, _ in tables.top.items():
+    for key in dict(tables.top.items()):
         if key == "*":
             continue
         name = representative(key)

@@ -351,6 +351,7 @@ def _public_suffixes(level: Table) -> list[str]:
 
 
 def is_public_suffix(suffix: str) -> bool:
+    """Whether names of anybody's stand below this name: a top-level domain, or `co.uk` and the like."""
     first, dot, country = suffix.rpartition(".")
     if not dot:
         return suffix not in _NOT_PUBLIC

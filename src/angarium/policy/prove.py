@@ -1,11 +1,12 @@
 """Who may relay where? A proof over every question that can be asked of a configuration.
 
-Takes the cells of `policy.space` and puts them to the real `decide`: the sender's side (address, sender domain,
-identity) apart from the recipient's, since a recipient may be relayed if either side gives a right. Domains whose
-effective entries are equal are one class. The answers are folded into a few rows, each with the lines that make it.
+Takes the cells of `policy.space` and puts them to the real `decide`: the sender's side (address, sender
+domain, identity) apart from the recipient's, since a recipient may be relayed if either side gives a right.
+Domains whose effective entries are equal are one class. The answers are folded into a few rows, each with
+the lines that make it.
 
-Promises that no cell is left out. Says of what an operator's handler decides only that it does: code cannot be
-looked through from outside.
+Promises that no cell is left out. Says of what an operator's handler decides only that it does: code cannot
+be looked through from outside.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """It is about local parts that ask for another host (`user%host`)."""
     answer: Answer
     answer_with_right: Answer = "relay"
-    """The answer to senders with a right of their own: not "relay" where mail never goes (`prohibited_hosts`)."""
+    """The answer to senders with a right of their own: not "relay" where mail never goes
+    (`prohibited_hosts`).
+    """
     right: str | None = None
     reports: tuple[str, ...] = ()
     """What is looked for in messages, as `log_oob LogThenDrop`."""
@@ -201,7 +204,7 @@ class _Proving:
                         answer="relay",
                         right=option,
                         rules=(rule,),
-                        offends=f"{option} believes a part of the Internet: anyone may pass for somebody else",
+                        offends=f"{option} believes a part of the Internet: anyone may pass for another",
                         accepted=stand.listener.allow,
                     )
                 )

@@ -1,8 +1,8 @@
 """Where does an effective option come from?
 
-For a listener, a domain or a queue: every layer that says something about an option, in the order in which they
-are laid over each other, with file and line, and which of them wins. Reads the sources that the values of the
-configuration carry; decides nothing itself. Pure.
+For a listener, a domain or a queue: every layer that says something about an option, in the order in which
+they are laid over each other, with file and line, and which of them wins. Reads the sources that the values
+of the configuration carry; decides nothing itself. Pure.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def of_queue(configuration: Configuration, name: QueueName) -> list[Origin]:
 def of_domain(
     configuration: Configuration, domain: str, listener: Listener, local: IPAddress
 ) -> list[Origin]:
-    """The options of a domain's entry on a listener: what each entry and section says of it, and what holds."""
+    """The options of a domain's entry on a listener: what each entry and section says of it, and what
+    holds.
+    """
     tables = configuration.domains
     scope = tables.scope(listener.label, local)
     entry = tables.lookup(domain, scope)

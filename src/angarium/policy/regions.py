@@ -1,7 +1,8 @@
 """Which addresses are alike? Parts of the address space, IPv4 and IPv6, that named networks divide.
 
-Networks are nested or apart, so that they form a tree: a Cover. An atom is a network without those inside it; no
-named network tells two addresses of one atom apart. A Region is a union of atoms, written as few networks. Pure.
+Networks are nested or apart, so that they form a tree: a Cover. An atom is a network without those inside
+it; no named network tells two addresses of one atom apart. A Region is a union of atoms, written as few
+networks. Pure.
 """
 
 from __future__ import annotations

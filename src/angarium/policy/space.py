@@ -1,8 +1,9 @@
 """Which questions about relaying can be asked, and which of them must have the same answer?
 
 Divides what can be asked of a configuration (or of two, side by side) into cells: listeners and their local
-addresses, peers, identities, sender and recipient domains. Domains are told apart by the keys of the files alone:
-each named key, what remains of each wildcard, and any other. Pure; every answer comes from the real `decide`.
+addresses, peers, identities, sender and recipient domains. Domains are told apart by the keys of the files
+alone: each named key, what remains of each wildcard, and any other. Pure; every answer comes from the real
+`decide`.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ class View:
         laid = section.find(name) if section is not None else None
         return (*_shapes(self.tables.top.find(name)), *_shapes(laid))
 
-    def keys(self) -> Iterator[str]:
+    def named(self) -> Iterator[str]:
         """Every key that can answer on this stand."""
         for level in self.levels:
             yield from (key for key, _ in level.items())
@@ -230,7 +231,7 @@ def _hostnames(view: View) -> Iterator[str]:
 
 
 def _named(views: Sequence[View]) -> dict[str, str]:
-    names = {key: representative(key) for view in views for key in view.keys()}
+    names = {key: representative(key) for view in views for key in view.named()}
     names[ANY_DOMAIN] = STRANGER
     names[ANY_LITERAL] = unnamed_literal(table for view in views for table in view.levels)
     return names

@@ -1,0 +1,134 @@
+"""`prove`, `diff`, `replay`, `why` and `config why`: what they print, and how they exit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from angarium.log.records import encode_record
+from angarium.log.segment import make_name
+from angarium.policy.load import load
+from angarium.policy.relay import decide
+from tests.admin.records_made import NOW, ident, of_decision, record
+from tests.policy.whole_configurations import context
+from tests.tools.program import run
+
+ROOT = Path(__file__).parents[2]
+ASKED: dict[str, Any] = {
+    "label": "public",
+    "local": "127.0.0.1",
+    "peer": "198.51.100.7",
+    "identity": None,
+    "sender": "x.org",
+}
+
+
+@pytest.fixture
+def main(tmp_path: Path) -> str:
+    """The inbound example, as somebody's own."""
+    for path in (ROOT / "examples" / "inbound").glob("*.toml"):
+        shutil.copy(path, tmp_path)
+    own = tmp_path / "angarium.toml"
+    own.write_text(own.read_text().replace("../../run/", ""))
+    return str(own)
+
+
+def edited(main: str, old: str, new: str) -> str:
+    """A copy of the configuration whose listener_domains file says something else."""
+    folder = Path(main).parent
+    other = folder / "other"
+    shutil.copytree(folder, other)
+    domains = other / "listener_domains.toml"
+    assert old in domains.read_text()
+    domains.write_text(domains.read_text().replace(old, new))
+    return str(other / "angarium.toml")
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> Any:
+    assert not done.stderr, done.stderr
+    return json.loads(done.stdout)
+
+
+def write_log(main: str) -> Path:
+    """Records of two sessions, and of a message that is not over."""
+    configuration = load(main)
+    folder = Path(main).parent / "logs"
+    folder.mkdir()
+    lines: list[bytes] = []
+    for number, recipient in enumerate(("user@example.com", "user@example.net")):
+        question = context(configuration, configuration.listeners[0], ASKED, recipient)
+        lines += of_decision(configuration, question, decide(configuration, question), number)
+    lines.append(encode_record(record("Reception", 9, session_id=ident(9, 6), disposition="queued")))
+    octets = zstandard.ZstdCompressor(write_checksum=True).compress(b"\n".join(lines) + b"\n")
+    segment = folder / make_name(NOW, 0, "")
+    segment.write_bytes(octets)
+    segment.chmod(0o440)
+    return folder
+
+
+def test_prove_says_no_to_an_open_relay(main: str) -> None:
+    """A closed configuration exits with 0; one that is an open relay with 1, and the line is named."""
+    done = run("prove", "-c", main, "--json")
+    assert done.returncode == 0
+    assert not answer(done)["open_relay"]
+    other = edited(main, '["example.com"]', '["*"]\nrelay_to = true\n["example.com"]')
+    done = run("prove", other)
+    assert done.returncode == 1
+    assert "OPEN" in done.stdout
+    (offence,) = answer(run("prove", other, "--json"))["offences"]
+    assert offence["rules"][0]["line"] == 3
+
+
+def test_diff_says_what_changes(main: str) -> None:
+    """The same configuration exits with 0, another answer with 1; --json has the rows."""
+    assert run("diff", main, main).returncode == 0
+    other = edited(main, '["example.com"]\nrelay_to = true', '["example.com"]\nrelay_to = false')
+    done = run("diff", main, other, "--json")
+    assert done.returncode == 1
+    changes = answer(done)["changes"]
+    assert {change["after"]["answer"] for change in changes if change["recipients"] == ["example.com"]} >= {
+        "refuse"
+    }
+
+
+def test_replay_says_what_would_change(main: str) -> None:
+    """Against itself nothing changes; against another configuration the group and its count are told."""
+    folder = str(write_log(main))
+    done = run("replay", "--against", main, folder, "--json")
+    assert done.returncode == 0
+    assert answer(done)["changed"] == 0
+    other = edited(main, '["example.com"]\nrelay_to = true', '["example.com"]\nrelay_to = false')
+    done = run("replay", "--against", other, "-c", main, "--json")
+    assert done.returncode == 1
+    (change,) = answer(done)["changes"]
+    assert (change["before"], change["after"], change["count"]) == ("queued", "refused at RCPT", 1)
+
+
+def test_why_tells_a_life_and_what_it_cannot_know(main: str) -> None:
+    """A message without an end is said to be unknown where no server runs; an unknown id exits with 1."""
+    folder = write_log(main)
+    done = run("why", ident(9), "-c", main, "--json")
+    assert done.returncode == 0
+    (life,) = answer(done)["lives"]
+    assert "still queued" in life["unknown"]
+    assert [path.suffix for path in folder.iterdir()].count(".index") == 1
+    assert run("why", ident(0, 6), "-c", main).stdout.count("accepted from 198.51.100.7") == 1
+    assert run("why", "f" * 32, "-c", main).returncode == 1
+
+
+def test_config_why_names_the_winning_line(main: str) -> None:
+    """Layers are told with the one that wins; what is no listener, domain or option exits with 2."""
+    done = run("config", "why", "example.com", "log_arf", "--listener", "office", "-c", main, "--json")
+    assert done.returncode == 0
+    ((origin,),) = (origins for origins in answer(done).values() if origins)
+    (layer,) = origin["layers"]
+    assert (layer["outcome"], layer["source"]["line"]) == ("wins", 23)
+    assert run("config", "why", "not a name", "-c", main).returncode == 2
+    assert run("config", "why", "public", "no_such_option", "-c", main).returncode == 2
+    assert run("config", "show", "public", "-c", main).returncode == 2
