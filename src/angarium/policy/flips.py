@@ -72,6 +72,8 @@ class _World(NamedTuple):
 
 
 _Step = tuple[Change, _World]
+Options = tuple[tuple[str, Raw, int], ...]
+"""Option, value, and how many lines below the entry's first it stands; 0: on the same."""
 
 
 def flips(configuration: Configuration, context: Context, count_lines: CountLines) -> list[Flip]:
@@ -134,11 +136,11 @@ class _Flipping:
         """Take right after right away, until none is left."""
         steps: list[_Step] = []
         world, decision = self._world, self._decision
-        while decision.verdict is Verdict.RELAY and len(steps) < MAX_STEPS:
+        for _ in range(MAX_STEPS):
             step = next(self._without(world, decision), None)
             if step is None:
-                return
-            steps.append(step)
+                break
+            _append(steps, step)
             world = step[1]
             decision = world.decide()
         yield from self._if_turned(steps)
@@ -177,7 +179,7 @@ class _Flipping:
             domain = effective_recipient(world.context).domain
             off = LogMode.IGNORE.value
             for step in self._set(world, domain, OPTION_OF[examination.kind], off):
-                steps.append(step)
+                _append(steps, step)
                 world = step[1]
         return steps
 
@@ -212,6 +214,21 @@ class _Flipping:
         yield from edit.steps(self._entry(world, domain))
 
 
+def _append(steps: list[_Step], step: _Step) -> None:
+    """Add a step; one that changes what an earlier one has added becomes part of it."""
+    change, world = step
+    for number, (earlier, _) in enumerate(steps):
+        lines = earlier.text.splitlines()
+        place = change.line - earlier.line
+        if earlier.action == "add" and earlier.file == change.file and 0 <= place <= len(lines):
+            lines[place : place + (change.action != "add")] = change.text.splitlines()
+            joined = msgspec.structs.replace(earlier, text="\n".join(lines))
+            del steps[number]
+            steps.append((joined, world))
+            return
+    steps.append(step)
+
+
 class _Edit:
     """One option of one domain, set in the tables as a line of a file would."""
 
@@ -239,28 +256,29 @@ class _Edit:
         """Change the option's line in an entry of the domain's own, or give it one."""
         level = self._level(found.section)
         shape = self._shape_of(level, found)
-        text = _option(found.source.file, self._option, self._raw)
+        file, begin = found.source.file, found.source.line
+        options: Options = ((self._option, self._raw, 0),)
         if shape.options and not any(delta for _, _, delta in shape.options):
             given = {option: raw for option, raw, _ in shape.options} | {self._option: self._raw}
-            text = _inline(found.source.file, self._domain, given)
-            change = Change("replace", found.source.file, found.source.line, text)
-        elif source is not None:
-            change = Change("replace", source.file, source.line, text)
+            options = tuple((option, raw, 0) for option, raw in given.items())
+            change = Change("replace", file, begin, _inline(file, self._domain, given))
         else:
-            change = Change("add", found.source.file, found.source.line + 1, text)
+            action, line = ("add", begin + 1) if source is None else ("replace", source.line)
+            options = ((self._option, self._raw, line - begin),)
+            change = Change(action, file, line, _option(file, self._option, self._raw))
         rows = _rows(level.exact[self._domain])
-        return change, self._changed(level, shape.file, found, rows, {self._option: self._raw})
+        return change, self._changed(level, shape.file, found, rows, options)
 
     def _new_entry(self, entry: Entry | None) -> _Step:
         """An entry of its own, which says again what a wildcard or `"*"` has said for the domain."""
         tables = self._world.domains
         file = tables.files[0]
         given = dict(self._inherited(entry)) | {self._option: self._raw}
-        line = self._count_lines(file) + 1
-        text = _entry_text(file, self._domain, given)
-        change = Change("add", file, 2 if _is_json(file) else line, text)
+        line = 2 if _is_json(file) else self._count_lines(file) + 1
+        change = Change("add", file, line, _entry_text(file, self._domain, given))
         found = Found(self._domain, KeyKind.EXACT, Source(file, line))
-        return change, self._changed(tables.top, 0, found, (), given)
+        options = tuple((option, raw, number) for number, (option, raw) in enumerate(given.items(), 1))
+        return change, self._changed(tables.top, 0, found, (), options)
 
     def _inherited(self, entry: Entry | None) -> Iterator[tuple[str, Raw]]:
         found = self._world.domains.top.find(self._domain) if entry is not None else None
@@ -287,11 +305,11 @@ class _Edit:
         return self._world.domains.shapes[one >> LINE_BITS]
 
     def _changed(
-        self, level: Table, file: int, found: Found, rows: tuple[int, ...], given: dict[str, Raw]
+        self, level: Table, file: int, found: Found, rows: tuple[int, ...], options: Options
     ) -> _World:
         """The world after the change: tables of their own, in which one entry has one more row."""
         old = self._world.domains
-        shape = Shape(file, found.section, tuple((option, raw, 0) for option, raw in given.items()))
+        shape = Shape(file, found.section, options)
         row = len(old.shapes) << LINE_BITS | found.source.line
         tables = PolicyTables(old.files)
         tables.shapes = [*old.shapes, shape]
