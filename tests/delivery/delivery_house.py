@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 from angarium.delivery.dispatcher import Dispatcher
-from angarium.delivery.link import Setup, Timeouts
+from angarium.delivery.link import Setup
+from angarium.delivery.routes import Terms
 from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.ident import make_ident
-from angarium.policy.config import QueueConfig
+from angarium.policy.config import QueueConfig, Source
 from angarium.policy.route import parse_queue_name
+from angarium.policy.shaping import Shaping
 from angarium.queue.message import Message, Stored
 from angarium.queue.scheduled import ScheduledQueue
 from angarium.testing.dns import StaticResolver
@@ -28,10 +30,22 @@ class House:
         self._settled_one = asyncio.Event()
         self._numbers = count()
         self._queues = {}
-        timeouts = options.pop("timeouts", Timeouts())
-        setup = Setup(ehlo_name="we.example", clock=clock.now, make_id=self._ident, timeouts=timeouts)
+        setup = Setup(
+            ehlo_name="we.example", clock=clock.now, make_id=self._ident, **options.pop("setup", {})
+        )
+        shaping = options.pop("shaping", {})
+        level = {
+            name: (value, Source("shaping.toml", line))
+            for line, (name, value) in enumerate(shaping.items(), 2)
+        }
+        terms = {"shaping": Shaping(level), **options.pop("terms", {})}
         self.dispatcher = Dispatcher(
-            setup, resolver or StaticResolver(zone or {}), self._settle, list.sort, **options
+            setup,
+            resolver or StaticResolver(zone or {}),
+            self._settle,
+            list.sort,
+            terms=Terms(**terms),
+            **options,
         )
 
     def _ident(self):

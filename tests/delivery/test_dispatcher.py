@@ -40,7 +40,7 @@ def test_no_way_to_go(run, queue, kind, answer):
         return outcome.kind, outcome.reply, outcome.stage, outcome.is_local
 
     own = Own(listeners=(("0.0.0.0", 2525),))
-    assert run(test, zone=ZONE, own=own) == (kind, answer, Stage.ROUTE, True)
+    assert run(test, zone=ZONE, terms={"own": own}) == (kind, answer, Stage.ROUTE, True)
 
 
 def test_a_route_that_cannot_be_read_waits_for_the_operator(run):
@@ -104,7 +104,7 @@ def test_domains_of_one_site_share_its_connections(run):
             return hop.connections, {outcome.site for outcome in outcomes}, hop.port
 
     connections, sites, port = run(test, zone=ZONE)
-    assert (connections, sites) == (1, {f"mx.example:{port}"})
+    assert (connections, sites) == (1, {f"mx.example:{port};connection_limit=1"})
 
 
 def test_queues_take_turns(run):
@@ -371,7 +371,7 @@ def test_the_snapshot(run):
             return state, hop
 
     state, hop = run(test)
-    assert (state.site, state.hosts) == (hop.route, (f"[127.0.0.1]:{hop.port}",))
+    assert (state.site, state.hosts) == (f"{hop.route};connection_limit=1", (f"[127.0.0.1]:{hop.port}",))
     assert (state.waiting, state.connections, state.idle, state.opening) == (4, 1, 0, 0)
     assert (state.bound_by, state.quiet_until) == ("connection_limit 1", None)
     assert state.sessions[0][1] == f"MAIL [127.0.0.1]/127.0.0.1:{hop.port}"

@@ -31,7 +31,7 @@ def test_a_new_site_is_tried_with_one_connection():
     """Until a site has answered, a single connection is opened, however much waits."""
     made = path("a1", "a2", "a3")
     assert [made.next_step(), made.next_step()] == [Then.OPEN, Then.WAIT]
-    assert made.bound_by == "a connection is being opened"
+    assert made.binding().text == "a connection is being opened"
 
 
 def test_connections_double_up_to_the_limit():
@@ -46,7 +46,7 @@ def test_connections_double_up_to_the_limit():
             made.opened()
             made.next_for(object(), 0)
     assert opened == [1, 1, 2]
-    assert (made.next_step(), made.bound_by) == (Then.WAIT, "connection_limit 4")
+    assert (made.next_step(), made.binding().text) == (Then.WAIT, "connection_limit 4")
 
 
 def test_no_more_connections_than_messages():
@@ -94,7 +94,7 @@ def test_a_full_site_gets_no_more_connections():
     made = path("a1", "a2")
     establish(made, "c1")
     made.is_full = True
-    assert (made.next_step(), made.bound_by) == (Then.WAIT, "the site takes no more connections")
+    assert (made.next_step(), made.binding().text) == (Then.WAIT, "the site takes no more connections")
     made.closed("c1")
     assert made.next_step() is Then.OPEN
 

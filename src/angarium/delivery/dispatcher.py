@@ -1,76 +1,82 @@
 """Where messages that are due leave the house: `dispatch` takes one, and `settle` is told what became of it.
 
-Finds the route of each queue, and hands messages to the site that the route leads to. Promises: every
-message dispatched is settled once, unless the server stops first (then it is still in the spool); nothing
-here waits, so that a dead domain, a slow name server or a hanging host delays nobody else; while a route is
-renewed the old one serves.
+Finds the way of each queue's mail, and hands messages to the site that it leads to. Promises: every message
+dispatched is settled once, unless the server stops first (then it is still in the spool); nothing here waits,
+so that a dead domain, a slow name server or a hanging host delays nobody else; a configuration that is
+replaced holds for what waits already.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from angarium.delivery.egress import Addresses, Turns
 from angarium.delivery.link import Setup
-from angarium.delivery.outcome import Blame, Kind, Outcome, Stage
-from angarium.delivery.resolve import PROHIBITED_HOSTS, NoRoute, Own, Plan, Rules, resolve
+from angarium.delivery.outcome import Blame, Outcome, Stage
+from angarium.delivery.plan import NoRoute
+from angarium.delivery.routes import NO_USABLE_SOURCE, Route, Routes, Terms, no_pool
 from angarium.delivery.site import Services, Settle, Site, SiteState
-from angarium.mail.status import reply
+from angarium.delivery.way import Way
 from angarium.net.dns import Resolver
 from angarium.net.local import is_local_address
-from angarium.policy.config import Network, QueueConfig
-from angarium.policy.route import RouteError, next_hop
+from angarium.net.mta_sts import Policies
+from angarium.policy.config import QueueConfig
+from angarium.policy.egress import NO_POOL, EgressSource
 from angarium.queue.message import Message
+from angarium.queue.scheduled import ScheduledQueue
 
 MAX_CONNECTIONS = 2000
 """To all sites together."""
-MAX_LOOKUPS = 100
-"""Routes that are looked up at the same time."""
-ROUTE_TIME = 30.0
-"""Seconds for which a route is used before it is looked up again (in the resolver's cache, mostly)."""
-MAX_ROUTES = 20_000
-
-_Key = tuple[str, str | None, int, tuple[Network, ...] | None]
+MAX_LEADS = 20_000
 
 
-class _Route:
-    """The way of one destination: what is known, and who waits to know."""
+class _Lead:
+    """How a queue's mail finds its route: at once, or after asking whose turn it is."""
 
-    __slots__ = ("found", "is_sought", "until", "waiting")
+    __slots__ = ("config", "route", "routes", "turns")
 
-    def __init__(self) -> None:
-        self.found: Plan | NoRoute | None = None
-        self.until = 0.0
-        self.is_sought = False
-        self.waiting: list[Message] = []
+    def __init__(self, config: QueueConfig) -> None:
+        self.config = config
+        self.route: Route | None = None
+        """Where there is no pool: the only one."""
+        self.routes: dict[EgressSource, Route] = {}
+        self.turns: Turns | None = None
 
 
 class Dispatcher:
     """Delivery as the queue sees it. `shuffle` puts a list into random order, in place."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what delivery stands on, each by its name
         self,
         setup: Setup,
         resolver: Resolver,
         settle: Settle,
         shuffle: Callable[[list[str]], None],
         *,
-        own: Own = Own(),  # noqa: B008 - a frozen value
+        terms: Terms = Terms(),  # noqa: B008 - a frozen value
         is_local: Callable[[str], bool] = is_local_address,
+        policies: Policies | None = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
-        self.own = own
-        """What is this server itself; may be replaced at any time."""
+        self.terms = terms
+        self.diverts: Callable[[Message, str], bool] = lambda _message, _site: False
+        """Asked before a message goes to a site: True where it has another fate."""
         self._loop = asyncio.get_running_loop()
-        self._resolver = resolver
         self._settle = settle
-        self._shuffle = shuffle
-        self._is_local = is_local
         self._services = Services(setup, settle, self._forget, max_connections=max_connections)
-        self._routes: dict[_Key, _Route] = {}
+        self._addresses = Addresses(is_local, self._loop.time)
+        self._routes = Routes(
+            resolver,
+            policies or Policies(resolver, connect=setup.connect),
+            lambda: self.terms,
+            self._found,
+            is_local=is_local,
+            shuffle=shuffle,
+        )
+        self._leads: dict[ScheduledQueue, _Lead] = {}
+        self._turns: dict[str, Turns] = {}
         self._sites: dict[str, Site] = {}
-        self._lookups: set[asyncio.Task[None]] = set()
-        self._may_look_up = asyncio.Semaphore(MAX_LOOKUPS)
         self._is_stopping = False
 
     def dispatch(self, message: Message) -> None:
@@ -78,70 +84,65 @@ class Dispatcher:
         if self._is_stopping:
             return
         queue = message.queue
-        config = queue.config
-        key = (queue.name.domain, queue.routing_domain, config.smtp_port, config.prohibited_hosts)
-        route = self._routes.get(key)
-        if route is None or route.until <= self._loop.time():
-            route = self._seek(key, config)
+        lead = self._leads.get(queue)
+        if lead is None or lead.config is not queue.config:
+            lead = self._new_lead(queue)
+        route = lead.route or self._choose(lead, queue)
+        if isinstance(route, NoRoute):
+            self._send_nowhere(route, message)
+            return
+        if route.until <= self._loop.time():
+            self._routes.seek(route)
         if route.found is None:
             route.waiting.append(message)
         else:
             self._follow(route.found, message)
 
-    # --- routes ---
+    def _new_lead(self, queue: ScheduledQueue) -> _Lead:
+        if len(self._leads) >= MAX_LEADS:
+            self._leads.clear()
+        lead = self._leads[queue] = _Lead(queue.config)
+        if queue.config.egress_pool == NO_POOL:
+            lead.route = self._routes.of(queue, None)
+        return lead
 
-    def _seek(self, key: _Key, config: QueueConfig) -> _Route:
-        """Look a route up, unless that is under way."""
-        route = self._routes.get(key)
+    def _choose(self, lead: _Lead, queue: ScheduledQueue) -> Route | NoRoute:
+        """The route by the source whose turn it is."""
+        pool = queue.config.egress_pool
+        turns = self._turns.get(pool)
+        if turns is None:
+            if not self.terms.egress.knows(pool):
+                return no_pool(pool)
+            turns = self._turns[pool] = Turns(self.terms.egress.members(pool))
+        source = turns.next(self._addresses.has)
+        if source is None:
+            return NO_USABLE_SOURCE
+        route = lead.routes.get(source)
         if route is None:
-            self._drop_old_routes()
-            route = self._routes[key] = _Route()
-        if not route.is_sought:
-            route.is_sought = True
-            task = asyncio.create_task(self._look_up(key, route, config))
-            self._lookups.add(task)
-            task.add_done_callback(self._lookups.discard)
+            route = lead.routes[source] = self._routes.of(queue, source)
         return route
 
-    def _drop_old_routes(self) -> None:
-        if len(self._routes) >= MAX_ROUTES:
-            now = self._loop.time()
-            old = [key for key, route in self._routes.items() if route.until <= now and not route.is_sought]
-            for key in old:
-                del self._routes[key]
-
-    async def _look_up(self, key: _Key, route: _Route, config: QueueConfig) -> None:
-        async with self._may_look_up:
-            route.found = await self._find(key, config)
-        route.until = self._loop.time() + ROUTE_TIME
-        route.is_sought = False
-        if isinstance(route.found, Plan) and route.found.site in self._sites:
-            self._sites[route.found.site].plan = route.found
-        waiting, route.waiting = route.waiting, []
+    def _found(self, route: Route, waiting: list[Message]) -> None:
+        """A route has been looked up."""
+        found = route.found
+        assert found is not None
+        if isinstance(found, Way) and found.name in self._sites:
+            self._sites[found.name].take_way(found)
         for message in waiting:
-            self._follow(route.found, message)
+            self._follow(found, message)
 
-    async def _find(self, key: _Key, config: QueueConfig) -> Plan | NoRoute:
-        domain, routing_domain, port, prohibited = key
-        rules = Rules(
-            prohibited=PROHIBITED_HOSTS if prohibited is None else prohibited,
-            own=self.own,
-            is_local=self._is_local,
-            shuffle=self._shuffle,
-            port=port,
-        )
-        try:
-            return await resolve(next_hop(domain, routing_domain), self._resolver, rules)
-        except RouteError as error:
-            return NoRoute(Kind.TRANSIENT, reply(451, f"4.3.5 {error}"))
-
-    def _follow(self, found: Plan | NoRoute, message: Message) -> None:
-        if isinstance(found, Plan):
-            site = self._sites.get(found.site)
-            if site is None:
-                site = self._sites[found.site] = Site(found, self._services)
-            site.add(message)
+    def _follow(self, found: Way | NoRoute, message: Message) -> None:
+        if isinstance(found, NoRoute):
+            self._send_nowhere(found, message)
             return
+        if self.diverts(message, found.name):
+            return
+        site = self._sites.get(found.name)
+        if site is None:
+            site = self._sites[found.name] = Site(found, self._services)
+        site.add(message)
+
+    def _send_nowhere(self, found: NoRoute, message: Message) -> None:
         outcome = Outcome(
             kind=found.kind, reply=found.reply, stage=Stage.ROUTE, blame=Blame.SITE, is_local=True
         )
@@ -151,6 +152,46 @@ class Dispatcher:
         if self._sites.get(site.name) is site:
             del self._sites[site.name]
 
+    def reconfigure(self, terms: Terms) -> None:
+        """Go by other terms from now on: what waits for a site finds its way anew, in its order."""
+        self.terms = terms
+        self._leads.clear()
+        self._turns.clear()
+        self._routes.clear()
+        for site in tuple(self._sites.values()):
+            for message in site.take_all():
+                self.dispatch(message)
+
+    # --- what an operator may do (queue.steering.Yard) ---
+
+    def withdraw(self, is_meant: Callable[[Message], bool]) -> list[Message]:
+        """Take back the messages that are meant and are not on the wire."""
+        taken = self._routes.withdraw(is_meant)
+        for site in tuple(self._sites.values()):
+            taken += site.withdraw(is_meant)
+        return taken
+
+    def messages(self) -> Iterator[Message]:
+        """Every message that it has."""
+        yield from self._routes.messages()
+        for site in self._sites.values():
+            yield from site.messages()
+
+    def site_of(self, queue: ScheduledQueue) -> str | None:
+        """Where a queue's mail goes, if that is known; of several ways, the one that was found first."""
+        return next((way.name for way in self._ways(queue)), None)
+
+    def try_now(self, queue: ScheduledQueue) -> None:
+        """Leave the sites of a queue alone no longer."""
+        for way in self._ways(queue):
+            if way.name in self._sites:
+                self._sites[way.name].try_now()
+
+    def _ways(self, queue: ScheduledQueue) -> Iterator[Way]:
+        lead = self._leads.get(queue)
+        routes = [] if lead is None else [*filter(None, [lead.route]), *lead.routes.values()]
+        return (route.found for route in routes if isinstance(route.found, Way))
+
     # --- the end, and what an operator sees ---
 
     async def drain(self, limit: float) -> bool:
@@ -159,8 +200,7 @@ class Dispatcher:
         Returns whether all was finished. What was waiting, or was cut off, is not settled: the spool has it.
         """
         self._is_stopping = True
-        for task in self._lookups:
-            task.cancel()
+        self._routes.stop()
         for site in self._sites.values():
             site.stop()
         tasks = [task for site in self._sites.values() for task in site.sessions.values()]

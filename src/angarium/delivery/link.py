@@ -1,49 +1,71 @@
-"""One connection with one host: from connecting to the last reply, with a time limit at every stage.
+"""One connection with one host: from connecting over TLS and AUTH to the last reply, with time limits.
 
 Drives `wire.sender` over `net.connection`. Promises: whatever goes wrong is a Trouble that says at which
 stage and what follows from it; a host that hangs, trickles or talks nonsense costs a bounded time; all that
-is to be said at one moment leaves in one write. Knows nothing of queues, and judges nothing (`outcome` does).
+is to be said at one moment leaves in one write; a handshake that nothing depends on and that fails leads to
+clear text, never to a bounce; credentials go to those who have proved who they are, and nowhere else.
+Knows nothing of queues, and judges nothing (`outcome` does).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from ipaddress import ip_address
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from angarium.delivery.outcome import RULINGS, Cause, Offer, Peer, Ruling, Stage, fault_reply, judge
+from angarium.delivery.outcome import RULINGS, Cause, Offer, Passage, Peer, Ruling, Stage, fault_reply, judge
+from angarium.delivery.plan import Demand
+from angarium.delivery.way import Target, Way
 from angarium.mail.envelope import Envelope
-from angarium.mail.status import Reply
+from angarium.mail.status import Reply, reply
 from angarium.net.connection import Connection, ConnectionTrouble, TimedOut, connect
+from angarium.net.dane import is_promised
+from angarium.net.tls import TlsError, TlsFacts, client_context
+from angarium.policy.shaping import Credentials
 from angarium.wire.events import NEED_DATA
 from angarium.wire.framing import Octets
 from angarium.wire.sender import (
+    AuthReply,
     Disconnected,
     EhloReply,
     Greeting,
     ProtocolError,
     Sender,
     SenderEvent,
+    StartTlsReply,
     Unsolicited,
 )
 
+HANDSHAKE_PAUSE = 600.0
+"""Seconds for which a host whose handshake failed gets clear text, where that is allowed."""
+MAX_FAILED_HANDSHAKES = 10_000
+MECHANISMS = ("PLAIN", "LOGIN")
+"""For AUTH, in the order in which we like them."""
 MIN_FLOW = 256 * 1024
 """Octets of content that a host takes in the time for one reply, or it counts as hanging."""
 
-_Answer = TypeVar("_Answer", Greeting, EhloReply)
+_Answer = TypeVar("_Answer", Greeting, EhloReply, StartTlsReply, AuthReply)
 
 
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds (RFC 5321 section 4.5.3.2; the reference's Q29)."""
+class FailedHandshakes:
+    """Where opportunistic TLS came to nothing lately, and why: it is not tried each time."""
 
-    connect: float = 60.0
-    banner: float = 60.0
-    command: float = 300.0
-    """For each reply from EHLO on, the final one included; content that flows has all the time it needs."""
-    idle: float = 5.0
-    """For which a connection without work is kept."""
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[float, str]] = {}
+
+    def add(self, peer: Peer, why: str, now: float) -> None:
+        """Remember a handshake that failed."""
+        if len(self._known) >= MAX_FAILED_HANDSHAKES:
+            self._known.pop(next(iter(self._known)))
+        self._known[peer.address, peer.port] = (now + HANDSHAKE_PAUSE, why)
+
+    def why_not(self, peer: Peer, now: float) -> str:
+        """Why a handshake is not worth a try now; "" where it is."""
+        until, why = self._known.get((peer.address, peer.port), (0.0, ""))
+        return why if until > now else ""
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +75,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], float]
     """Unix seconds."""
     make_id: Callable[[], str]
-    timeouts: Timeouts = Timeouts()
     connect: Callable[..., Coroutine[Any, Any, Connection]] = connect
+    handshakes: FailedHandshakes = msgspec.field(default_factory=FailedHandshakes)
 
 
 class Trouble(Exception):  # noqa: N818 - raised within a session, and told to its site as a value
@@ -62,6 +84,7 @@ class Trouble(Exception):  # noqa: N818 - raised within a session, and told to i
 
     def __init__(self, ruling: Ruling, stage: Stage, answer: Reply, *, is_local: bool = False) -> None:
         super().__init__(f"{stage.value}: {answer}")
+        self.passage: Passage | None = None
         self.ruling = ruling
         self.stage = stage
         self.reply = answer
@@ -71,41 +94,159 @@ class Trouble(Exception):  # noqa: N818 - raised within a session, and told to i
 class Link:
     """A connection to one host. `open` first; then transactions, while `receive` waits for what comes."""
 
-    def __init__(self, peer: Peer, setup: Setup) -> None:
-        self.peer = peer
+    def __init__(self, target: Target, way: Way, setup: Setup) -> None:
+        self.peer = target.peer
         self.stage = Stage.CONNECT
         self.offer = Offer()
-        self.sender = Sender(setup.ehlo_name)
+        self.passage = way.passage
+        """How mail leaves by this connection, as far as that is known."""
+        self._way = way
+        self._options = way.options
+        self._demand = target.demand
         self._setup = setup
+        self.sender = self._new_sender()
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._deadline = 0.0
         self._unsent = 0
 
+    def _new_sender(self) -> Sender:
+        source = self._way.source
+        name = self._options.ehlo_domain or (source.ehlo_domain if source else None)
+        return Sender(name or self._setup.ehlo_name, lmtp=self._way.is_lmtp)
+
     async def open(self) -> None:
-        """Connect and say EHLO, or HELO to hosts that know no better. Raises Trouble."""
+        """Connect, say EHLO, and do what else has to come before MAIL. Raises Trouble."""
         await self._connect()
-        timeouts = self._setup.timeouts
         self.stage = Stage.BANNER
-        greeting = await self._expect(Greeting, timeouts.banner)
+        greeting = await self._expect(Greeting, self._options.banner_timeout)
         self._require(greeting.reply)
+        await self._greet()
+        await self._encrypt()
+        if self._options.auth is not None:
+            self.stage = Stage.AUTH
+            await self._log_in(self._options.auth)
+
+    async def _greet(self) -> None:
+        """Say EHLO, or HELO to hosts that know no better."""
         self.stage = Stage.EHLO
         self.sender.send_ehlo()
-        answer = await self._expect(EhloReply, timeouts.command)
-        if answer.reply.is_permanent:
+        answer = await self._expect(EhloReply, self._options.command_timeout)
+        if answer.reply.is_permanent and not self._way.is_lmtp:
             self.sender.send_helo()
-            answer = await self._expect(EhloReply, timeouts.command)
+            answer = await self._expect(EhloReply, self._options.command_timeout)
         self._require(answer.reply)
         offered = answer.extensions
         self.offer = Offer(offered.size, offered.eight_bit, offered.smtputf8)
 
     async def _connect(self) -> None:
-        peer = self.peer
+        peer, source = self.peer, self._way.bind_to
+        more = {"source": source} if source else {}
         try:
-            limit = self._setup.timeouts.connect
-            self._connection = await self._setup.connect(peer.address, peer.port, limit=limit)
+            limit = self._options.connect_timeout
+            self._connection = await self._setup.connect(peer.address, peer.port, limit=limit, **more)
         except ConnectionTrouble as error:
             self.fault(Cause.TIMED_OUT if isinstance(error, TimedOut) else Cause.LOST, str(error))
+        host, port = self._connection.local
+        self._note(source_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    def _note(self, **facts: Any) -> None:
+        self.passage = msgspec.structs.replace(self.passage, **facts)
+
+    # TLS
+
+    async def _encrypt(self) -> None:
+        """Begin TLS, as far as it is asked for and to be had."""
+        demand = self._in_force()
+        if demand.tls == "none":
+            return
+        self.stage = Stage.STARTTLS
+        if not self.sender.extensions.starttls:
+            self._do_without(demand, "STARTTLS is not offered")
+            return
+        if demand.tls == "offered" and (why := self._setup.handshakes.why_not(self.peer, self._loop.time())):
+            self._note(tls_fallback=why)
+            return
+        self.sender.send_starttls()
+        answer = (await self._expect(StartTlsReply, self._options.starttls_timeout)).reply
+        if not answer.is_positive:
+            self._do_without(demand, f"STARTTLS was refused: {answer}")
+            return
+        try:
+            self._note(tls=await self._shake_hands(demand), tls_fallback="")
+        except (ConnectionTrouble, TlsError) as error:
+            await self._begin_again(demand, str(error))
+        else:
+            self.sender.restart()
+            await self._greet()
+
+    def _in_force(self) -> Demand:
+        """What is asked for; credentials are for those who prove who they are."""
+        demand = self._demand
+        if self._options.auth is not None and demand.tls == "offered" and not self._is_loopback:
+            return Demand("required", verify=True, why="auth")
+        return demand
+
+    @property
+    def _is_loopback(self) -> bool:
+        return ip_address(self.peer.address).is_loopback
+
+    def _do_without(self, demand: Demand, why: str) -> None:
+        """Go on in clear text, or end here."""
+        if demand.tls == "required":
+            self._refuse(f"4.7.5 TLS is required by {demand.why}: {why}")
+        if self.sender.extensions.starttls:
+            self._note(tls_fallback=why)
+
+    def _refuse(self, text: str) -> NoReturn:
+        """This host will not do. Raises Trouble."""
+        raise Trouble(RULINGS[self.stage][Cause.REFUSED_FOR_NOW], self.stage, reply(451, text), is_local=True)
+
+    async def _shake_hands(self, demand: Demand) -> TlsFacts:
+        assert self._connection is not None
+        name = self.peer.name.strip("[]")
+        facts = await self._connection.start_tls(
+            client_context(verify=demand.verify, ca=self._options.tls_ca),
+            self._options.starttls_timeout,
+            server_name=name,
+            server=False,
+        )
+        if demand.tlsa and not is_promised(self._connection.tls_chain(), demand.tlsa, [name]):
+            raise TlsError("the certificate is not the one of the TLSA records")
+        return facts
+
+    async def _begin_again(self, demand: Demand, why: str) -> None:
+        """The handshake has cost the connection: take another, without TLS where that is allowed."""
+        if demand.tls == "required":
+            self._refuse(f"4.7.5 TLS is required by {demand.why}: {why}")
+        self._setup.handshakes.add(self.peer, why, self._loop.time())
+        self.drop()
+        self.stage = Stage.CONNECT
+        self.sender = self._new_sender()
+        await self.open()
+
+    # AUTH (RFC 4954)
+
+    async def _log_in(self, auth: Credentials) -> None:
+        """Say who we are. What the host says to a refusal is not repeated: it might repeat the password."""
+        if self.passage.tls is None and not self._is_loopback:
+            self._refuse("4.7.11 No credentials are sent without TLS")
+        offered = {name.upper() for name in self.sender.extensions.auth}
+        mechanism = next((name for name in MECHANISMS if name in offered), None)
+        if mechanism is None:
+            self._refuse(f"4.7.4 The next hop offers none of AUTH {' and '.join(MECHANISMS)}")
+        try:
+            user, password = auth.username.encode(), auth.password().encode()
+        except LookupError as error:
+            self._refuse(f"4.7.0 No credentials for {auth.username}: {error.args[0]}")
+        answers = [user, password] if mechanism == "LOGIN" else []
+        self.sender.send_auth(mechanism, None if answers else b"\0" + user + b"\0" + password)
+        answer = (await self._expect(AuthReply, self._options.auth_timeout)).reply
+        while answer.is_intermediate and answers:
+            self.sender.send_auth_response(answers.pop(0))
+            answer = (await self._expect(AuthReply, self._options.auth_timeout)).reply
+        if not answer.is_positive:
+            self._refuse(f"4.7.8 The next hop refused {auth.username}: {answer.code} {answer.enhanced or ''}")
 
     def _require(self, answer: Reply) -> None:
         """Go on only after 2yz. Raises Trouble."""
@@ -137,7 +278,7 @@ class Link:
 
     def renew(self) -> None:
         """The time for the next reply begins."""
-        self._deadline = self._loop.time() + self._setup.timeouts.command
+        self._deadline = self._loop.time() + self._options.command_timeout
 
     async def receive(self) -> None:
         """Let the sender have what comes. Raises Trouble."""

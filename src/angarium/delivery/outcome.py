@@ -15,6 +15,7 @@ import msgspec
 
 from angarium.mail.envelope import Envelope
 from angarium.mail.status import Reply, reply
+from angarium.net.tls import TlsFacts
 from angarium.wire.framing import Octets
 
 
@@ -27,6 +28,9 @@ class Stage(Enum):
     CONNECT = "connect"
     BANNER = "banner"
     EHLO = "EHLO"
+    STARTTLS = "STARTTLS"
+    """The command, the handshake, and whether the certificate will do."""
+    AUTH = "AUTH"
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
@@ -120,6 +124,8 @@ RULINGS: dict[Stage, dict[Cause, Ruling]] = {
     Stage.CONNECT: _OF_ITSELF,
     Stage.BANNER: _OF_ITSELF,
     Stage.EHLO: _OF_ITSELF,
+    Stage.STARTTLS: _OF_ITSELF,
+    Stage.AUTH: _OF_ITSELF,
     Stage.MAIL: _OF_THE_MESSAGE,
     Stage.RCPT: _OF_THE_MESSAGE
     | {
@@ -183,6 +189,21 @@ class Peer(msgspec.Struct, frozen=True):
         return f"{self.name}/{self.address}:{self.port}"
 
 
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """How mail left the house; the same for all that goes over one connection."""
+
+    protocol: str = "ESMTP"
+    """`ESMTP`, `LMTP`, `Maildir`, `Handler`."""
+    egress_pool: str = "none"
+    egress_source: str | None = None
+    source_address: str | None = None
+    """Our end of the connection, `ip:port`."""
+    tls: TlsFacts | None = None
+    tls_fallback: str = ""
+    """Why there was no TLS, where the next hop offered it and it was wanted."""
+    provider: str | None = None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one attempt to deliver one message."""
 
@@ -201,6 +222,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """False where the site is left alone for now and the message was not even tried."""
     retry_after: float | None = None
     """Unix seconds before which another attempt is useless, if that is known."""
+    passage: Passage = Passage()
 
     @property
     def is_host_fault(self) -> bool:
@@ -218,6 +240,7 @@ NEEDS_SMTPUTF8 = reply(554, "5.6.7 The next hop does not take internationalised 
 TOO_BIG = reply(552, "5.3.4 The message is bigger than the next hop takes")
 CANNOT_READ = reply(451, "4.3.0 The spool cannot be read now")
 EXPIRED = reply(451, "4.4.7 The message expired before a connection was free")
+NO_SOURCE = reply(451, "4.3.5 No address of the egress pool is on this machine")
 SURPRISE = reply(451, "4.3.0 An error of our own; the log has it")
 
 _FAULT_TEXT = {

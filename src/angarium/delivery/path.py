@@ -1,19 +1,24 @@
 """Is there a connection for this message? What waits for one site, and the connections that take it there.
 
 Pure bookkeeping: its methods decide and return what to do (assign, open, close, wait); others do it and say
-so. Promises: never more connections than the limit; one at a time is opened until the site has shown that it
-answers, then as many at a time as there are; the queues of a site take turns, whatever their lengths, and a
-queue's own order is kept; a message costs the same beside ten queues and ten thousand.
+so. Promises: never more connections than the limit, never faster than the rates; one connection at a time is
+opened until the site has shown that it answers, then as many at a time as there are; the queues of a site
+take turns, whatever their lengths, and a queue's own order is kept; a queue that must wait for its own rate
+holds up no other; a message costs the same beside ten queues and ten thousand.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from enum import Enum
+from heapq import heappop, heappush
+from itertools import count
 from typing import Generic, TypeVar
 
 import msgspec
+
+from angarium.policy.throttle import Throttle
 
 Item = TypeVar("Item")
 Connection = TypeVar("Connection")
@@ -25,6 +30,19 @@ class Limits(msgspec.Struct, frozen=True):
     connections: int = 32
     deliveries: int = 1024
     """Messages per connection."""
+    connection_rate: Throttle | None = None
+    message_rate: Throttle | None = None
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """What keeps mail that waits from going now."""
+
+    text: str
+    """In an operator's words."""
+    option: str = ""
+    """The option that says so, if it is one."""
+    until: float | None = None
+    """By the clock of `now`, where only time is needed."""
 
 
 class Then(Enum):
@@ -39,10 +57,28 @@ class Then(Enum):
     """Say goodbye on this connection."""
 
 
-class Path(Generic[Item, Connection]):
-    """The way to one site. Connections are whatever the caller says they are."""
+class _Queue(Generic[Item]):
+    """What waits of one queue."""
 
-    def __init__(self, limits: Limits) -> None:
+    __slots__ = ("is_parked", "items", "name", "throttle")
+
+    def __init__(self, name: Hashable, throttle: Throttle | None) -> None:
+        self.name = name
+        self.items: deque[Item] = deque()
+        self.throttle = throttle
+        self.is_parked = False
+
+
+class Path(Generic[Item, Connection]):
+    """The way to one site. Connections are whatever the caller says they are.
+
+    `throttle_of` says which rate a queue has of its own, if any. `now` is a clock that does not jump; where
+    nothing has a rate, it does not matter.
+    """
+
+    def __init__(
+        self, limits: Limits, throttle_of: Callable[[Hashable], Throttle | None] = lambda _: None
+    ) -> None:
         self.limits = limits
         self.waiting = 0
         self.opening = 0
@@ -51,28 +87,33 @@ class Path(Generic[Item, Connection]):
         """The site takes no more connections than it has: none is opened beside others."""
         self.is_closing = False
         """Nothing new is begun; connections end when they are free."""
-        self._queues: dict[Hashable, deque[Item]] = {}
-        self._turns: deque[Hashable] = deque()
+        self._throttle_of = throttle_of
+        self._queues: dict[Hashable, _Queue[Item]] = {}
+        self._turns: deque[_Queue[Item]] = deque()
+        self._parked: list[tuple[float, int, _Queue[Item]]] = []
+        """A heap of the queues that wait for their own rate, by time."""
+        self._parked_items = 0
+        self._numbers = count()
         self._idle: list[Connection] = []
 
     def add(self, queue: Hashable, item: Item) -> None:
         """Let an item wait, at the end of its queue."""
-        self._queue(queue).append(item)
-        self.waiting += 1
+        self._let_wait(queue).items.append(item)
 
     def put_back(self, queue: Hashable, item: Item) -> None:
         """Let an item wait again that was taken too early, at the head of its queue."""
-        self._queue(queue).appendleft(item)
-        self.waiting += 1
+        self._let_wait(queue).items.appendleft(item)
 
-    def _queue(self, name: Hashable) -> deque[Item]:
+    def _let_wait(self, name: Hashable) -> _Queue[Item]:
         queue = self._queues.get(name)
         if queue is None:
-            queue = self._queues[name] = deque()
-            self._turns.append(name)
+            queue = self._queues[name] = _Queue(name, self._throttle_of(name))
+            self._turns.append(queue)
+        self.waiting += 1
+        self._parked_items += queue.is_parked
         return queue
 
-    def next_step(self) -> tuple[Connection, Item] | Then:
+    def next_step(self, now: float = 0.0) -> tuple[Connection, Item] | Then:
         """What to do now for what waits: assign an item to a connection that was idle, OPEN, or WAIT.
 
         The caller acts and asks again, until it is WAIT.
@@ -80,37 +121,96 @@ class Path(Generic[Item, Connection]):
         if not self.waiting or self.is_closing:
             return Then.WAIT
         if self._idle:
-            return self._idle.pop(), self._take()
-        if self.opening < self.waiting and not self.bound_by:
+            item = self._take(now)
+            return Then.WAIT if item is None else (self._idle.pop(), item)
+        if self._may_open(now):
             self.opening += 1
+            if self.limits.connection_rate is not None:
+                self.limits.connection_rate.spend(now)
             return Then.OPEN
         return Then.WAIT
 
-    def next_for(self, connection: Connection, deliveries: int) -> tuple[Connection, Item] | Then:
+    def next_for(
+        self, connection: Connection, deliveries: int, now: float = 0.0
+    ) -> tuple[Connection, Item] | Then:
         """What a connection that is free does next, after so many deliveries: an item, IDLE, or CLOSE."""
         if self.is_closing or deliveries >= self.limits.deliveries:
             return Then.CLOSE
-        if self.waiting:
-            return connection, self._take()
+        if self.waiting and (item := self._take(now)) is not None:
+            return connection, item
         self._idle.append(connection)
         return Then.IDLE
 
-    def _take(self) -> Item:
-        """The next item of the queue whose turn it is."""
-        name = self._turns[0]
-        queue = self._queues[name]
-        item = queue.popleft()
-        if queue:
+    def _take(self, now: float) -> Item | None:
+        """The next item of the queue whose turn it is; None while rates forbid every one."""
+        rate = self.limits.message_rate
+        if rate is not None and rate.wait(now):
+            return None
+        if self._parked:
+            self._unpark(now)
+        while self._turns:
+            queue = self._turns[0]
+            if queue.throttle is not None:
+                if wait := queue.throttle.wait(now):
+                    self._park(now + wait)
+                    continue
+                queue.throttle.spend(now)
+            if rate is not None:
+                rate.spend(now)
+            return self._pop(queue)
+        return None
+
+    def _pop(self, queue: _Queue[Item]) -> Item:
+        """Take an item of the queue whose turn it is, and give the turn to the next one."""
+        item = queue.items.popleft()
+        if queue.items:
             self._turns.rotate(-1)
         else:
             self._turns.popleft()
-            del self._queues[name]
+            del self._queues[queue.name]
         self.waiting -= 1
         return item
 
+    def _park(self, until: float) -> None:
+        """Let the queue whose turn it is wait for its own rate, out of the way of the others."""
+        queue = self._turns.popleft()
+        queue.is_parked = True
+        self._parked_items += len(queue.items)
+        heappush(self._parked, (until, next(self._numbers), queue))
+
+    def _unpark(self, now: float) -> None:
+        """Let those take their turns again whose time has come."""
+        while self._parked and self._parked[0][0] <= now:
+            queue = heappop(self._parked)[2]
+            queue.is_parked = False
+            self._parked_items -= len(queue.items)
+            self._turns.append(queue)
+
     def take(self, most: int) -> list[Item]:
-        """Take out so many items at most, in the order in which they would have gone."""
-        return [self._take() for _ in range(min(most, self.waiting))]
+        """Take out so many items at most, in the order in which they would have gone, whatever the rates."""
+        self._unpark(float("inf"))
+        return [self._pop(self._turns[0]) for _ in range(min(most, self.waiting))]
+
+    def withdraw(self, is_meant: Callable[[Item], bool]) -> list[Item]:
+        """Take out the items that are meant; the others keep their order."""
+        taken: list[Item] = []
+        self._unpark(float("inf"))
+        for queue in tuple(self._turns):
+            before = len(taken)
+            taken += filter(is_meant, queue.items)
+            if len(taken) == before:
+                continue
+            queue.items = deque(item for item in queue.items if not is_meant(item))
+            if not queue.items:
+                self._turns.remove(queue)
+                del self._queues[queue.name]
+        self.waiting -= len(taken)
+        return taken
+
+    def items(self) -> Iterator[Item]:
+        """Everything that waits."""
+        for queue in self._queues.values():
+            yield from queue.items
 
     def opened(self) -> None:
         """A connection that was being opened is established, and free: ask `next_for`."""
@@ -137,13 +237,63 @@ class Path(Generic[Item, Connection]):
         """Whether nothing waits and nothing is open: it can be forgotten."""
         return not (self.waiting or self.opening or self.established)
 
-    @property
-    def bound_by(self) -> str:
-        """The limit that forbids another connection now, in an operator's words; "" where none does."""
-        if self.opening + self.established >= self.limits.connections:
-            return f"connection_limit {self.limits.connections}"
+    def _may_open(self, now: float) -> bool:
+        """Whether one more connection is worth it, and allowed (`bound` says why not)."""
+        if self.opening >= self.waiting - self._parked_items and not self._awakes(now):
+            return False
+        return self.bound(now) is None
+
+    def _awakes(self, now: float) -> bool:
+        """Whether queues that waited for their rates have their time now, and items without a connection."""
+        if not self._parked or self._parked[0][0] > now:
+            return False
+        self._unpark(now)
+        return self.opening < self.waiting - self._parked_items
+
+    def bound(self, now: float = 0.0) -> Bound | None:
+        """What forbids another connection now; None where nothing does."""
+        limits, open_now = self.limits, self.opening + self.established
+        if open_now >= limits.connections:
+            return _AT_LIMIT
         if self.is_full and self.established:
-            return "the site takes no more connections"
+            return _FULL
         if self.opening >= max(1, self.established):
-            return "a connection is being opened"
-        return ""
+            return _OPENING
+        for rate, option in (
+            (limits.message_rate, "max_message_rate"),
+            (limits.connection_rate, "max_connection_rate"),
+        ):
+            if rate is not None and (wait := rate.wait(now)):
+                return Bound(f"{option} {rate.rate}", option, now + wait)
+        return None
+
+    def binding(self, now: float = 0.0) -> Bound | None:
+        """What keeps what waits from going now, as an operator is told; None where nothing waits."""
+        if not self.waiting:
+            return None
+        rate = self.limits.message_rate
+        if rate is not None and (wait := rate.wait(now)):
+            return Bound(f"max_message_rate {rate.rate}", "max_message_rate", now + wait)
+        if self._parked_items == self.waiting:
+            until, _, queue = self._parked[0]
+            shown = queue.throttle.rate if queue.throttle is not None else ""
+            return Bound(f"max_message_rate {shown} of queue {queue.name}", "max_message_rate", until)
+        found = self.bound(now)
+        if found is _AT_LIMIT:
+            return Bound(f"connection_limit {self.limits.connections}", "connection_limit")
+        return found
+
+    def wakes_at(self, now: float) -> float | None:
+        """When a rate that holds something up now allows the next; None where none does."""
+        if not self.waiting:
+            return None
+        times = [self._parked[0][0]] if self._parked else []
+        if self.waiting > self._parked_items:
+            rates = (self.limits.message_rate, self.limits.connection_rate)
+            times += [now + wait for rate in rates if rate is not None and (wait := rate.wait(now))]
+        return min(times, default=None)
+
+
+_AT_LIMIT = Bound("connection_limit", "connection_limit")
+_FULL = Bound("the site takes no more connections")
+_OPENING = Bound("a connection is being opened")

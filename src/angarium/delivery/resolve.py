@@ -16,12 +16,12 @@ from itertools import groupby
 import msgspec
 
 from angarium.delivery.outcome import LOOP, NO_ROUTE, NULL_MX, PROHIBITED, Kind
-from angarium.mail.status import Reply, reply
+from angarium.delivery.plan import SMTP_PORT, Host, NoRoute, Plan
+from angarium.mail.status import reply
 from angarium.net.dns import DnsError, DnsTrouble, MxHost, NoAnswer, Resolver
 from angarium.policy.config import Network
 from angarium.policy.route import NextHop
 
-SMTP_PORT = 25
 MAX_HOSTS = 12
 """MX hosts of one domain that are looked up; nobody needs more."""
 MAX_ADDRESSES = 4
@@ -32,28 +32,6 @@ PROHIBITED_HOSTS: tuple[Network, ...] = tuple(
     for text in ("127.0.0.0/8", "0.0.0.0/8", "169.254.0.0/16", "::1/128", "::/128", "fe80::/10")
 )
 """The built-in list: loopback, unspecified, link-local (contract 2.11)."""
-
-
-class Host(msgspec.Struct, frozen=True):
-    """One host of a plan. `name` is its DNS name, or the address literal that stands for it."""
-
-    name: str
-    addresses: tuple[str, ...]
-    port: int = SMTP_PORT
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """Hosts in the order in which they are tried, and the site that they make together."""
-
-    site: str
-    hosts: tuple[Host, ...]
-
-
-class NoRoute(msgspec.Struct, frozen=True):
-    """There is nowhere to go: what becomes of the messages, and the reply that says why."""
-
-    kind: Kind
-    reply: Reply
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -82,6 +60,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     shuffle: Callable[[list[str]], None]
     """Puts a list into a random order, in place."""
     port: int = SMTP_PORT
+    """Where nothing else names one."""
+    remote_port: int | None = None
+    """The egress source's, before that of the route."""
 
 
 _LOOP = NoRoute(Kind.PERMANENT, LOOP)
@@ -92,7 +73,7 @@ _NO_ROUTE = NoRoute(Kind.TRANSIENT, NO_ROUTE)
 
 async def resolve(hop: NextHop, resolver: Resolver, rules: Rules) -> Plan | NoRoute:
     """Find the hosts of a next hop. Asks the resolver, and nothing else."""
-    port = hop.port or rules.port
+    port = rules.remote_port or hop.port or rules.port
     if hop.address is not None:
         return _literal(hop, port, rules)
     try:
@@ -107,6 +88,23 @@ async def resolve(hop: NextHop, resolver: Resolver, rules: Rules) -> Plan | NoRo
     if not usable:
         return _LOOP
     return await _plan(site, _ordered(usable, rules.shuffle), port, resolver, rules)
+
+
+async def resolve_list(hops: Sequence[NextHop], resolver: Resolver, rules: Rules) -> Plan | NoRoute:
+    """The hosts of an operator's list of next hops, in its order. One that leads nowhere spoils nothing."""
+    found = await asyncio.gather(*(_resolve_host(hop, resolver, rules) for hop in hops))
+    plans = [plan for plan in found if isinstance(plan, Plan)]
+    if not plans:
+        return found[0]
+    site = f"mx_list:{','.join(map(str, hops))}"
+    return Plan(site, tuple(host for plan in plans for host in plan.hosts))
+
+
+async def _resolve_host(hop: NextHop, resolver: Resolver, rules: Rules) -> Plan | NoRoute:
+    """A name in a list is a host, whether a port stands behind it or not."""
+    return await resolve(
+        NextHop(hop.name, hop.address, hop.port or rules.port, hop.is_trusted), resolver, rules
+    )
 
 
 async def _exchanges(hop: NextHop, resolver: Resolver) -> Sequence[MxHost]:

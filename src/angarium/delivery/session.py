@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 from angarium.delivery.link import Link, Setup, Trouble
@@ -30,6 +30,7 @@ from angarium.delivery.outcome import (
     unfit,
 )
 from angarium.delivery.path import Then
+from angarium.delivery.way import Target, Way
 from angarium.mail.status import Reply
 from angarium.queue.message import Message
 from angarium.spool.errors import SpoolError
@@ -70,9 +71,9 @@ class Owner(Protocol):
 class Session:
     """One session with a site. The site starts `run`, and may call `begin` and `leave` while it `is_idle`."""
 
-    def __init__(self, ident: str, site: str, targets: Sequence[Peer], setup: Setup, owner: Owner) -> None:
+    def __init__(self, ident: str, way: Way, targets: Sequence[Target], setup: Setup, owner: Owner) -> None:
         self.ident = ident
-        self.site = site
+        self.way = way
         self.deliveries = 0
         """Messages handed over on the connection that it has now."""
         self.is_established = False
@@ -81,7 +82,7 @@ class Session:
         self._setup = setup
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._link = Link(targets[0], setup)
+        self._link = Link(targets[0], way, setup)
         self._message: Message | None = None
         self._is_reused = False
         """Something else was going on between the greeting and this transaction."""
@@ -98,6 +99,11 @@ class Session:
         """What it does now, for people."""
         return f"{'idle' if self.is_idle else self._link.stage.value} {self.peer}"
 
+    def messages(self) -> Iterator[Message]:
+        """What it has on the wire, or takes along the hosts."""
+        if self._message is not None:
+            yield self._message
+
     # --- the walk ---
 
     async def run(self) -> None:
@@ -113,11 +119,12 @@ class Session:
 
     async def _walk(self) -> Trouble | None:
         trouble: Trouble | None = None
-        for peer in self._targets:
+        for target in self._targets:
             try:
-                await self._converse(peer)
+                await self._converse(target)
             except Trouble as error:
                 trouble = error
+                trouble.passage = self._link.passage
             else:
                 return None
             finally:
@@ -165,9 +172,9 @@ class Session:
 
     # --- one host ---
 
-    async def _converse(self, peer: Peer) -> None:
+    async def _converse(self, target: Target) -> None:
         """Serve messages on one connection until the site says CLOSE. Raises Trouble."""
-        link = self._link = Link(peer, self._setup)
+        link = self._link = Link(target, self.way, self._setup)
         self.deliveries = 0
         self._is_reused = False
         await link.open()
@@ -242,13 +249,13 @@ class Session:
         self._idle_since = self._loop.time()
         self._link.renew()
         if self._idle_timer is None:
-            self._idle_timer = self._loop.call_later(self._setup.timeouts.idle, self._check_idle)
+            self._idle_timer = self._loop.call_later(self.way.options.idle_timeout, self._check_idle)
 
     def _check_idle(self) -> None:
         self._idle_timer = None
         if not self.is_idle:
             return
-        rest = self._idle_since + self._setup.timeouts.idle - self._loop.time()
+        rest = self._idle_since + self.way.options.idle_timeout - self._loop.time()
         if rest > 0:
             self._idle_timer = self._loop.call_later(rest, self._check_idle)
         else:
@@ -301,10 +308,11 @@ class Session:
             stage=stage,
             blame=ruling.blame,
             peer=self.peer,
-            site=self.site,
+            site=self.way.name,
             session_id=self.ident,
             is_local=is_local,
             is_unknown=ruling.is_unknown,
+            passage=self._link.passage,
         )
         self._owner.settle(message, outcome)
 

@@ -8,17 +8,20 @@ meanwhile, without being tried; afterwards one connection finds out whether it i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 
 import msgspec
 
+from angarium.delivery.agent_session import AgentSession
 from angarium.delivery.link import Setup, Trouble
 from angarium.delivery.outcome import EXPIRED, Blame, Kind, Outcome, Peer, Stage
 from angarium.delivery.path import Limits, Path, Then
-from angarium.delivery.resolve import Plan
 from angarium.delivery.session import Session
+from angarium.delivery.way import Target, Way
 from angarium.policy.config import QueueConfig
+from angarium.policy.throttle import Rate, Throttle
 from angarium.queue.message import Message
+from angarium.queue.scheduled import ScheduledQueue
 
 FIRST_BACK_OFF = 30.0
 """Seconds that a site is left alone after a failure; doubled with each that follows."""
@@ -37,7 +40,11 @@ _OF_THE_MESSAGE = (Blame.NOBODY, Blame.RECIPIENT, Blame.MESSAGE)
 _TOLD_AT_ONCE = 100
 """Messages of a failed site that are told in one turn of the loop."""
 
+MAX_THROTTLES = 10_000
+"""Above that, those that have nothing to remember are forgotten."""
+
 Settle = Callable[[Message, Outcome], None]
+AnySession = Session | AgentSession
 
 
 class Services:
@@ -55,6 +62,31 @@ class Services:
         self.quiet_hosts: dict[tuple[str, int], float] = {}
         """(address, port) of hosts that failed → Unix seconds until when others are tried before them."""
         self._wanting: dict[str, Site] = {}
+        self._throttles: dict[str, Throttle] = {}
+
+    def throttle(self, name: str, rate: Rate | None) -> Throttle | None:
+        """The meter of that name, which remembers what was spent although its site was forgotten."""
+        if rate is None:
+            self._throttles.pop(name, None)
+            return None
+        throttle = self._throttles.get(name)
+        if throttle is None:
+            self._drop_rested()
+            throttle = self._throttles[name] = Throttle(rate)
+        throttle.rate = rate
+        return throttle
+
+    def _drop_rested(self) -> None:
+        if len(self._throttles) >= MAX_THROTTLES:
+            now = asyncio.get_running_loop().time()
+            for name in [name for name, each in self._throttles.items() if each.is_rested(now)]:
+                del self._throttles[name]
+
+    def throttle_of(self, queue: Hashable) -> Throttle | None:
+        """The meter of a queue that has a rate of its own."""
+        assert isinstance(queue, ScheduledQueue)
+        rate = queue.config.max_message_rate
+        return None if rate is None else self.throttle(f"queue {queue.name}", rate)
 
     def may_connect(self, site: Site) -> bool:
         """Count one more connection; where there are too many, remember the site until one has ended."""
@@ -82,7 +114,11 @@ class SiteState(msgspec.Struct, frozen=True):
     idle: int
     opening: int
     bound_by: str
-    """Why no further connection is opened; "" where nothing forbids it."""
+    """What keeps the mail that waits from going now; "" where nothing does."""
+    bound_at: str
+    """Where that limit was written, `file:line`; "" for a default, and for what is no option."""
+    bound_until: float | None
+    """Unix seconds, where only time is needed."""
     quiet_until: float | None
     """Until when it is left alone, Unix seconds."""
     last_trouble: str
@@ -93,11 +129,10 @@ class SiteState(msgspec.Struct, frozen=True):
 class Site:
     """One site and everything that is on its way there."""
 
-    def __init__(self, plan: Plan, services: Services) -> None:
-        self.plan = plan
-        self.name = plan.site
-        self.path: Path[Message, Session] = Path(Limits())
-        self.sessions: dict[Session, asyncio.Task[None]] = {}
+    def __init__(self, way: Way, services: Services) -> None:
+        self.name = way.name
+        self.path: Path[Message, AnySession] = Path(Limits(), services.throttle_of)
+        self.sessions: dict[AnySession, asyncio.Task[None]] = {}
         self.is_quiet = False
         """Left alone, until `quiet_until` (Unix seconds)."""
         self.quiet_until = 0.0
@@ -110,19 +145,29 @@ class Site:
         self._strikes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._full_timer: asyncio.TimerHandle | None = None
+        self._rate_timer: asyncio.TimerHandle | None = None
+        self.take_way(way)
+
+    def take_way(self, way: Way) -> None:
+        """Use these hosts and options from now on, also for what waits already."""
+        self.way = way
+        options = way.options
+        self.path.limits = Limits(
+            options.connection_limit,
+            options.max_deliveries_per_connection,
+            self._services.throttle(f"connections {self.name}", options.max_connection_rate),
+            self._services.throttle(f"messages {self.name}", options.max_message_rate),
+        )
 
     # --- what comes in ---
 
     def add(self, message: Message) -> None:
         """Take a message on its way, or tell at once that the site is left alone."""
-        config = message.queue.config
-        if config is not self._config:
-            self._config = config
-            self.path.limits = Limits(config.connection_limit, config.max_deliveries_per_connection)
+        self._config = message.queue.config
         if self.is_quiet:
             self._defer(message)
             return
-        self.path.add(message.queue.name, message)
+        self.path.add(message.queue, message)
         self.act()
 
     def _defer(self, message: Message) -> None:
@@ -137,6 +182,7 @@ class Site:
             is_local=self._trouble.is_local,
             was_attempted=False,
             retry_after=self.quiet_until,
+            passage=self.way.passage,
         )
         self._services.settle(message, outcome)
 
@@ -144,7 +190,7 @@ class Site:
         """Do what the path says, until there is nothing to do."""
         if self.is_quiet:
             return
-        while (step := self.path.next_step()) is not Then.WAIT:
+        while (step := self.path.next_step(self._loop.time())) is not Then.WAIT:
             if not isinstance(step, Then):
                 self._assign(*step)
             elif self._services.may_connect(self):
@@ -152,8 +198,23 @@ class Site:
             else:
                 self.path.not_opened()
                 return
+        if self.path.waiting:
+            self._wait_for_rates()
 
-    def _assign(self, session: Session, message: Message) -> None:
+    def _wait_for_rates(self) -> None:
+        """Act again when a rate allows the next."""
+        until = self.path.wakes_at(self._loop.time())
+        if until is None or (self._rate_timer is not None and self._rate_timer.when() <= until):
+            return
+        if self._rate_timer is not None:
+            self._rate_timer.cancel()
+        self._rate_timer = self._loop.call_at(until, self._on_rate)
+
+    def _on_rate(self) -> None:
+        self._rate_timer = None
+        self.act()
+
+    def _assign(self, session: AnySession, message: Message) -> None:
         if not self._expires(message):
             session.begin(message)
             return
@@ -176,33 +237,44 @@ class Site:
             is_local=True,
             was_attempted=False,
             retry_after=now,
+            passage=self.way.passage,
         )
         self._services.settle(message, outcome)
         return True
 
     def _open(self) -> None:
-        session = Session(self._setup.make_id(), self.name, self._targets(), self._setup, self)
+        session = self._new_session()
         self.sessions[session] = asyncio.create_task(session.run())
 
-    def _targets(self) -> list[Peer]:
+    def _new_session(self) -> AnySession:
+        ident, way = self._setup.make_id(), self.way
+        if way.agent is not None:
+            return AgentSession(ident, way, way.agent, self)
+        return Session(ident, way, self._targets(), self._setup, self)
+
+    def _targets(self) -> list[Target]:
         """Every address of every host, those that failed lately last."""
         quiet, now = self._services.quiet_hosts, self._setup.clock()
-        peers = [Peer(host.name, ip, host.port) for host in self.plan.hosts for ip in host.addresses]
-        return sorted(peers, key=lambda peer: quiet.get((peer.address, peer.port), 0.0) > now)
+        return sorted(
+            self.way.targets, key=lambda each: quiet.get((each.peer.address, each.peer.port), 0.0) > now
+        )
 
     # --- what sessions tell (session.Owner) ---
 
-    def opened(self, session: Session) -> None:
+    def opened(self, session: AnySession) -> None:
         """One more connection is established: the site answers."""
         self.path.opened()
-        self._services.quiet_hosts.pop((session.peer.address, session.peer.port), None)
+        if session.peer is not None:
+            self._services.quiet_hosts.pop((session.peer.address, session.peer.port), None)
         self._loop.call_soon(self.act)
 
-    def next_for(self, session: Session) -> Message | Then:
+    def next_for(self, session: AnySession) -> Message | Then:
         """What a free connection does next."""
         while True:
-            step = self.path.next_for(session, session.deliveries)
+            step = self.path.next_for(session, session.deliveries, self._loop.time())
             if isinstance(step, Then):
+                if self.path.waiting:
+                    self._wait_for_rates()
                 return step
             if not self._expires(step[1]):
                 return step[1]
@@ -217,7 +289,7 @@ class Site:
 
     def give_back(self, message: Message) -> None:
         """A message was taken but not tried."""
-        self.path.put_back(message.queue.name, message)
+        self.path.put_back(message.queue, message)
 
     def host_failed(self, peer: Peer) -> None:
         """Others are tried before this host for a while."""
@@ -227,7 +299,7 @@ class Site:
                 del quiet[key]
         quiet[peer.address, peer.port] = now + HOST_BACK_OFF
 
-    def ended(self, session: Session, trouble: Trouble | None) -> None:
+    def ended(self, session: AnySession, trouble: Trouble | None) -> None:
         """A session is over."""
         del self.sessions[session]
         if session.is_established:
@@ -295,6 +367,7 @@ class Site:
             blame=Blame.SITE,
             site=self.name,
             is_local=trouble.is_local,
+            passage=trouble.passage or self.way.passage,
         )
         for message in self.path.take(_TOLD_AT_ONCE):
             self._services.settle(message, outcome)
@@ -323,10 +396,31 @@ class Site:
 
     # --- the end, and what an operator sees ---
 
+    def take_all(self) -> list[Message]:
+        """Give up everything that waits, to find its way anew."""
+        taken = self.path.take(self.path.waiting)
+        self._forget_if_unused()
+        return taken
+
+    def withdraw(self, is_meant: Callable[[Message], bool]) -> list[Message]:
+        """Take back the messages that are meant and that no session has."""
+        return self.path.withdraw(is_meant)
+
+    def messages(self) -> Iterator[Message]:
+        """Every message that it has, with sessions or waiting for one."""
+        yield from self.path.items()
+        for session in self.sessions:
+            yield from session.messages()
+
+    def try_now(self) -> None:
+        """Leave it alone no longer: somebody wants to know whether it is back."""
+        if self.is_quiet:
+            self._come_back()
+
     def stop(self) -> None:
         """Begin nothing more: connections end when they are free."""
         self.path.is_closing = True
-        for timer in (self._timer, self._full_timer):
+        for timer in (self._timer, self._full_timer, self._rate_timer):
             if timer is not None:
                 timer.cancel()
         for session in self.path.idle:
@@ -334,14 +428,20 @@ class Site:
 
     def state(self) -> SiteState:
         """The site as it is now."""
+        now = self._loop.time()
+        bound = self.path.binding(now)
+        written = self.way.options.sources.get(bound.option) if bound else None
+        until = bound.until if bound else None
         return SiteState(
             site=self.name,
-            hosts=tuple(f"{host.name}:{host.port}" for host in self.plan.hosts),
+            hosts=tuple(f"{host.name}:{host.port}" for host in self.way.plan.hosts),
             waiting=self.path.waiting,
             connections=self.path.established,
             idle=len(tuple(self.path.idle)),
             opening=self.path.opening,
-            bound_by=self.path.bound_by,
+            bound_by=bound.text if bound else "",
+            bound_at=str(written or ""),
+            bound_until=None if until is None else self._setup.clock() + until - now,
             quiet_until=self.quiet_until if self.is_quiet else None,
             last_trouble=str(self._trouble or ""),
             sessions=tuple((session.ident, session.doing) for session in self.sessions),

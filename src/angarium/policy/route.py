@@ -44,8 +44,13 @@ class NextHop:
         """Whether the name stands for its MX hosts (RFC 5321 section 5.1); a port makes it a host."""
         return self.address is None and self.port is None
 
+    @property
+    def domain(self) -> str:
+        """The name, or the literal in brackets, without the port."""
+        return self.name if self.address is None else f"[{self.name}]"
+
     def __str__(self) -> str:
-        host = self.name if self.address is None else f"[{self.name}]"
+        host = self.domain
         return host if self.port is None else f"{host}:{self.port}"
 
 
