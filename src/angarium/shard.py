@@ -21,6 +21,7 @@ import msgspec
 from angarium.delivery.dispatcher import Dispatcher
 from angarium.delivery.link import Setup
 from angarium.delivery.resolve import Own
+from angarium.delivery.routes import Terms
 from angarium.log.writer import Writer
 from angarium.mail.ident import make_ident
 from angarium.net.connection import Connection, connect
@@ -120,7 +121,7 @@ class Shard:
             self.resolver,
             self.settlement.settle,
             self._random.shuffle,
-            own=_own(configuration, self._sockets),
+            terms=_terms(configuration, self._sockets),
             is_local=self._outside.is_local,
         )
         self.door = Door(
@@ -159,7 +160,7 @@ class Shard:
         self.door.take(configuration)
         self.configuration = configuration
         self.scheduler.reconfigure()
-        self.dispatcher.own = _own(configuration, self._sockets)
+        self.dispatcher.reconfigure(_terms(configuration, self._sockets))
 
     def ask_to_stop(self) -> None:
         """Let `stopped` return: somebody wants the end."""
@@ -182,6 +183,17 @@ class Shard:
         await self.intake.close()
         self.store.close()
         self.writer.close()
+
+
+def _terms(configuration: Configuration, sockets: Sockets) -> Terms:
+    """What delivery goes by."""
+    return Terms(
+        own=_own(configuration, sockets),
+        shaping=configuration.shaping,
+        egress=configuration.egress,
+        hooks=configuration.hooks,
+        hostname=configuration.hostname,
+    )
 
 
 def _own(configuration: Configuration, sockets: Sockets) -> Own:
