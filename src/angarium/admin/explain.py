@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from angarium.admin.rehearsal import Answer, Outcome, Play, rehearse
-from angarium.delivery.resolve import PROHIBITED_HOSTS, NoRoute, Own, Rules, resolve
+from angarium.delivery.plan import NoRoute
+from angarium.delivery.resolve import PROHIBITED_HOSTS, Own, Rules, resolve
 from angarium.mail.address import Address, AddressError
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.status import Reply
@@ -70,6 +71,9 @@ class _NoResolver:
         raise DnsTrouble(f"{name} was not asked about")
 
     addresses = mx
+
+    async def lookup(self, name: str, _: str) -> Any:
+        return await self.mx(name)
 
 
 async def explain(
