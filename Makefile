@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check static fix bench score lock clean
+.PHONY: run test check static fix fuzz audit bench score lock clean
 .DEFAULT_GOAL := help
 
 help:  ## says what there is
@@ -34,6 +34,15 @@ check: static test  ## format, lint, types, import contracts, tests; never write
 fix: $(READY)  ## writes what the formatter and the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+fuzz: $(READY)  ## looks for octets that break an invariant, for SECONDS_EACH (600) seconds a target
+	-@$(BIN)/python -m pip install -q --disable-pip-version-check --group fuzz
+	@for target in receiver sender address proxy sasl toml report spool; do \
+		$(BIN)/python -m fuzz.run $$target $${SECONDS_EACH:-600} || exit 1; done
+
+audit: $(READY)  ## asks for known faults of the dependencies (needs the network)
+	$(BIN)/python -m pip install -q --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip_audit --require-hashes --disable-pip -r requirements.lock
 
 bench: $(READY)  ## measures, beside peers that are installed; prints ratios
 	$(BIN)/python -m bench

@@ -1,0 +1,1 @@
+"""Fuzzing: what must hold for any octets (`targets`), and a program that looks for octets that break it."""

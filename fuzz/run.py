@@ -1,0 +1,46 @@
+"""`python -m fuzz.run TARGET [SECONDS]`: let atheris look for octets that break an invariant.
+
+What breaks one is written to `fuzz/found/`, from where it should become a test. Without atheris it says so
+and exits with 0, since it is no dependency of anything else.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+FOUND = Path(__file__).parent / "found"
+SEEDS = Path(__file__).parent / "seeds"
+DEFAULT_SECONDS = 60
+
+
+def main() -> None:
+    """Fuzz one target."""
+    try:
+        import atheris  # noqa: PLC0415
+    except ImportError:
+        print("fuzz: atheris is not installed; skipped (pip install --group fuzz)")
+        return
+    with atheris.instrument_imports(include=["angarium"]):
+        from fuzz.targets import MAX_INPUT, TARGETS  # noqa: PLC0415
+    name = sys.argv[1]
+    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_SECONDS
+    corpus = FOUND / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={MAX_INPUT}",
+        f"-artifact_prefix={corpus}/",
+        "-rss_limit_mb=2048",
+        "-timeout=10",
+        "-print_final_stats=1",
+    ]
+    dictionary = SEEDS / f"{name}.dict"
+    options += [f"-dict={dictionary}"] if dictionary.exists() else []
+    seeds = SEEDS / name
+    atheris.Setup([sys.argv[0], *options, *([str(seeds)] if seeds.is_dir() else [])], TARGETS[name])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
