@@ -7,6 +7,7 @@ other moment; and while the server stops, nothing is handed out.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 
 from angarium.policy.config import QueueConfig
@@ -14,7 +15,10 @@ from angarium.policy.route import QueueName, parse_queue_name
 from angarium.queue.message import Message
 from angarium.queue.timers import Timers
 
+log = logging.getLogger(__name__)
+
 _RECHECK = 60.0  # seconds: the wall clock may be set while a timer of the loop runs
+_PAUSE = 60.0  # seconds until a message that delivery could not take is handed out again
 _TURN = 500  # messages handed out in one turn of the loop, so that a million due at once hold up nobody
 MAX_EMPTY = 10_000
 """Queues above this number are dropped as soon as they are empty."""
@@ -96,13 +100,25 @@ class Scheduler:
             self._messages[message.ident] = message
             message.queue.count += 1
         if message.due <= self._clock() and not self._stopped:
-            self._dispatch(message)
-            return
+            self._deliver(message)
+        else:
+            self._wait(message)
+
+    def _wait(self, message: Message) -> None:
         message.forget()
         message.is_waiting = True
         message.queue.waiting += 1
         self._timers.add(message.due, message)
         self._set_timer()
+
+    def _deliver(self, message: Message) -> None:
+        """Hand a message to delivery. What goes wrong there is nobody else's affair: it was answered 250."""
+        try:
+            self._dispatch(message)
+        except Exception:
+            log.exception("message %s could not be handed to delivery", message.ident)
+            message.due = self._clock() + _PAUSE
+            self._wait(message)
 
     def retry_now(self, message: Message) -> bool:
         """Make a waiting message due at once; False where it does not wait."""
@@ -141,7 +157,7 @@ class Scheduler:
 
     def _hand_out(self, message: Message) -> None:
         self._stop_waiting(message)
-        self._dispatch(message)
+        self._deliver(message)
 
     def _stop_waiting(self, message: Message) -> None:
         if message.is_waiting:
