@@ -22,6 +22,7 @@ from angarium.policy.route import QueueName
 from angarium.queue.intake import Arrival, Intake, NoCustody
 from angarium.queue.message import Message, State, encode
 from angarium.queue.notice import Failure, failure_notice
+from angarium.queue.passage import Passage
 from angarium.queue.records import delivery_record, notice_reception
 from angarium.queue.scheduled import Scheduler
 from angarium.spool.errors import SpoolError
@@ -76,6 +77,10 @@ class Outcome(Protocol):
     @property
     def session_id(self) -> str:
         """The outgoing session's."""
+
+    @property
+    def passage(self) -> Passage | None:
+        """How it left, or would have; None where it never came so far."""
 
     @property
     def was_attempted(self) -> bool:
