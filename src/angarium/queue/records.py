@@ -14,6 +14,7 @@ from angarium.mail.status import Reply
 from angarium.policy.config import Configuration
 from angarium.queue.classified import classified
 from angarium.queue.message import Message, Stored
+from angarium.queue.passage import Passage
 from angarium.spool.errors import SpoolError
 
 if TYPE_CHECKING:
@@ -54,7 +55,25 @@ def delivery_record(
         reception_protocol=stored.reception_protocol,
         session_id=outcome.session_id or UNSET,
     )
+    if outcome.passage is not None:
+        _tell_passage(record, outcome.passage)
     return classified(record, configuration.classifier)
+
+
+def _tell_passage(record: Record, passage: Passage) -> None:
+    """How the message left, or would have."""
+    record.egress_pool, record.egress_source = passage.egress_pool, passage.egress_source
+    if record.delivery_protocol is not None:
+        record.delivery_protocol = passage.protocol
+    if passage.source_address is not None:
+        record.source_address = {"address": passage.source_address}
+    if passage.provider is not None:
+        record.provider_name = passage.provider
+    if passage.tls_fallback:
+        record.tls_fallback = passage.tls_fallback
+    if passage.tls is not None:
+        record.tls_protocol_version, record.tls_cipher = passage.tls.version, passage.tls.cipher
+        record.tls_peer_subject_name = list(passage.tls.peer_subject)
 
 
 def _known(message: Message) -> Stored:
