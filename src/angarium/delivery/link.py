@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from angarium.delivery.outcome import RULINGS, Cause, Offer, Passage, Peer, Ruling, Stage, fault_reply, judge
+from angarium.delivery.outcome import RULINGS, Cause, Offer, Peer, Ruling, Stage, fault_reply, judge
 from angarium.delivery.plan import Demand
 from angarium.delivery.way import Target, Way
 from angarium.mail.envelope import Envelope
@@ -25,6 +25,7 @@ from angarium.net.connection import Connection, ConnectionTrouble, TimedOut, con
 from angarium.net.dane import is_promised
 from angarium.net.tls import TlsError, TlsFacts, client_context
 from angarium.policy.shaping import Credentials
+from angarium.queue.passage import Passage
 from angarium.wire.events import NEED_DATA
 from angarium.wire.framing import Octets
 from angarium.wire.sender import (

@@ -15,7 +15,7 @@ import msgspec
 
 from angarium.mail.envelope import Envelope
 from angarium.mail.status import Reply, reply
-from angarium.net.tls import TlsFacts
+from angarium.queue.passage import Passage
 from angarium.wire.framing import Octets
 
 
@@ -189,21 +189,6 @@ class Peer(msgspec.Struct, frozen=True):
         return f"{self.name}/{self.address}:{self.port}"
 
 
-class Passage(msgspec.Struct, frozen=True, kw_only=True):
-    """How mail left the house; the same for all that goes over one connection."""
-
-    protocol: str = "ESMTP"
-    """`ESMTP`, `LMTP`, `Maildir`, `Handler`."""
-    egress_pool: str = "none"
-    egress_source: str | None = None
-    source_address: str | None = None
-    """Our end of the connection, `ip:port`."""
-    tls: TlsFacts | None = None
-    tls_fallback: str = ""
-    """Why there was no TLS, where the next hop offered it and it was wanted."""
-    provider: str | None = None
-
-
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one attempt to deliver one message."""
 
@@ -222,7 +207,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """False where the site is left alone for now and the message was not even tried."""
     retry_after: float | None = None
     """Unix seconds before which another attempt is useless, if that is known."""
-    passage: Passage = Passage()
+    passage: Passage | None = None
 
     @property
     def is_host_fault(self) -> bool:

@@ -10,12 +10,13 @@ from typing import Protocol as TypingProtocol
 
 import msgspec
 
-from angarium.delivery.outcome import Passage, Peer
+from angarium.delivery.outcome import Peer
 from angarium.delivery.plan import Demand, Plan
 from angarium.mail.status import Reply
 from angarium.policy.egress import NO_POOL, EgressSource
 from angarium.policy.shaping import PathOptions
 from angarium.queue.message import Message
+from angarium.queue.passage import Passage
 
 
 class Agent(TypingProtocol):

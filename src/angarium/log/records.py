@@ -94,6 +94,8 @@ class Record(msgspec.Struct, kw_only=True):
     tls_cipher: str | UnsetType = UNSET
     tls_protocol_version: str | UnsetType = UNSET
     tls_peer_subject_name: list[str] | UnsetType = UNSET
+    tls_fallback: str | UnsetType = UNSET
+    """Why mail left in clear text although the next hop offers TLS."""
     provider_name: str | UnsetType = UNSET
     listener: str | UnsetType = UNSET
     local_address: str | UnsetType = UNSET
