@@ -83,7 +83,7 @@ def _converse(data: Iterator[bytes]) -> tuple[list[events.Event], bytes]:
 
 
 def receiver(data: bytes) -> None:
-    """Any chunking gives the same events; replies are replies; content is canonical; nothing grows without end."""
+    """Any chunking gives the same events; replies are replies; content is canonical and bounded."""
     whole, said = _converse(iter([data]))
     if b"STARTTLS" not in data.upper():  # what comes behind it in one piece closes, by intent
         assert (whole, said) == _converse(pieces(data))
