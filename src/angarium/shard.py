@@ -31,8 +31,11 @@ from angarium.policy.config import Configuration, DnsConfig, Listener, QueueConf
 from angarium.policy.route import QueueName
 from angarium.queue.intake import Intake
 from angarium.queue.message import Message
+from angarium.queue.orders import Orders
 from angarium.queue.scheduled import Scheduler
 from angarium.queue.settle import Settlement
+from angarium.queue.steering import Steering
+from angarium.queue.watchdog import Watchdog
 from angarium.reception.door import Door
 from angarium.reception.keyring import Keyring
 from angarium.reception.listener import Listening
@@ -99,8 +102,9 @@ class Shard:
             log.error("spool: %s", report)
         self.writer = (self._outside.make_writer or Writer)(configuration.log, worker=0, clock=self._clock)
         self.scheduler = Scheduler(self._queue_config, self._dispatch, self._clock)
-        self.store.set_moved(self.scheduler.moved)
-        self.intake = Intake(self.store, self.writer, self.scheduler, self.new_ident)
+        self.orders = Orders(self.store, self.new_ident, self._clock)
+        self.store.set_moved(self._moved)
+        self.intake = Intake(self.store, self.writer, self.scheduler, self.orders, self.new_ident)
         self.settlement = Settlement(
             self.store,
             self.writer,
@@ -124,6 +128,13 @@ class Shard:
             terms=_terms(configuration, self._sockets),
             is_local=self._outside.is_local,
         )
+        self.steering = Steering(
+            self.scheduler, self.settlement, self.orders, self.dispatcher, clock=self._clock
+        )
+        self.dispatcher.diverts = self.steering.divert
+        self.watchdog = Watchdog(
+            self.scheduler, self.settlement, self.orders, self.dispatcher, clock=self._clock
+        )
         self.door = Door(
             configuration,
             self.intake,
@@ -142,7 +153,12 @@ class Shard:
         return self.configuration.queues.lookup(name.domain, name.tenant, name.campaign, name.routing_domain)
 
     def _dispatch(self, message: Message) -> None:
-        self.dispatcher.dispatch(message)
+        if not self.steering.divert(message):
+            self.dispatcher.dispatch(message)
+
+    def _moved(self, ident: str, place: int) -> None:
+        self.scheduler.moved(ident, place)
+        self.orders.moved(ident, place)
 
     async def start(self) -> None:
         """Take up what the spool holds, and open the door."""
@@ -150,6 +166,7 @@ class Shard:
         if waiting:
             log.info("%d messages wait in the spool", waiting)
         self.scheduler.start()
+        self.watchdog.start()
         self.listening = [
             Listening(listener, self._sockets.get(listener.listen), self.door)
             for listener in self.configuration.listeners
@@ -177,6 +194,7 @@ class Shard:
         for listening in self.listening:
             listening.stop_accepting()
         await asyncio.gather(*(listening.stop(limit) for listening in self.listening))
+        self.watchdog.stop()
         self.scheduler.stop()
         await self.dispatcher.drain(limit)
         await self.settlement.close()

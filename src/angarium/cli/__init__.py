@@ -14,9 +14,11 @@ COMMANDS = {
     "replay": "ask a candidate configuration about real sessions of the past",
     "why": "tell the life of a message or session from the records",
     "config": "say where an effective option comes from",
+    "queue": "say what waits and why, and change it on the running server",
     "logs": "print records as JSON lines",
     "report": "read bounces and feedback reports as the server would",
     "classify": "say which bounce class a reply has, and by which rule",
+    "passwd": "make an identity for users.toml",
     "sink": "receive mail, and refuse, delay or hang by rules",
     "bench": "send mail as fast as a server takes it, or at a rate",
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,9 +23,11 @@ from angarium.policy.route import QueueName, parse_queue_name
 from angarium.queue.fresh import Fresh
 from angarium.queue.kept_config import pack_config, unpack_config
 from angarium.queue.message import Evidence, Message, Stored, decode_kept, decode_state, encode
+from angarium.queue.order import Order
+from angarium.queue.orders import Orders
 from angarium.queue.scheduled import ScheduledQueue, Scheduler
 from angarium.spool.errors import SpoolError
-from angarium.spool.store import Store
+from angarium.spool.store import Recovered, Store
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +73,15 @@ def queue_name(arrival: Arrival) -> QueueName:
     """The queue it belongs into: a handler's choice, else its recipient's domain with tenant and campaign."""
     if arrival.queue is not None:
         return parse_queue_name(arrival.queue)
-    meta = arrival.meta
+    return queue_name_of(arrival.meta, str(arrival.envelope.recipients[0].address))
+
+
+def queue_name_of(meta: Mapping[str, Any], recipient: str) -> QueueName:
+    """The queue that metadata and a recipient ask for."""
     chosen = meta.get("queue")
     if isinstance(chosen, str):
         return parse_queue_name(chosen)
-    domain = arrival.envelope.recipients[0].address.domain
+    domain = recipient.rpartition("@")[2] if "@" in recipient else ""
     return QueueName(domain, *(_text(meta.get(key)) for key in ("tenant", "campaign", "routing_domain")))
 
 
@@ -87,9 +93,15 @@ class Intake:
     """Takes custody of arrivals, and of what the spool still had at start."""
 
     def __init__(
-        self, store: Store, writer: Writer, scheduler: Scheduler, new_ident: Callable[[], str]
+        self,
+        store: Store,
+        writer: Writer,
+        scheduler: Scheduler,
+        orders: Orders,
+        new_ident: Callable[[], str],
     ) -> None:
         self._store = store
+        self._orders = orders
         self._writer = writer
         self._scheduler = scheduler
         self.new_ident = new_ident
@@ -203,7 +215,7 @@ class Intake:
         self._store.finish(place, ident)
 
     def recover(self) -> int:
-        """Take up what the spool holds: messages to their queues, evidence to the log.
+        """Take up what the spool holds: messages to their queues, orders in force, evidence to the log.
 
         Returns how many messages wait.
         """
@@ -214,16 +226,24 @@ class Intake:
                 for record in kept.records:
                     self._writer.write_encoded(record)
                 self._release(found.ident, found.place)
-                continue
-            count += 1
+            elif isinstance(kept, Order):
+                self._orders.take(found.ident, found.place, kept)
+            else:
+                count += 1
+                self._scheduler.add(self._recovered(found, kept))
+        return count
+
+    def _recovered(self, found: Recovered, kept: Stored) -> Message:
+        state = None if found.note is None else decode_state(found.note)
+        if state is None or state.queue is None:
             config = None if kept.queue_options is None else unpack_config(kept.queue_options)
             queue = self._scheduler.make_queue(kept.queue, config)
-            message = Message(found.ident, found.place, queue, self._store)
-            if found.note is not None:
-                state = decode_state(found.note)
-                message.attempts, message.due = state.attempts, state.due
-            self._scheduler.add(message)
-        return count
+        else:
+            queue = self._scheduler.make_queue(state.queue)
+        message = Message(found.ident, found.place, queue, self._store)
+        if state is not None:
+            message.take_state(state)
+        return message
 
     async def close(self) -> None:
         """Wait for evidence on its way to the log."""

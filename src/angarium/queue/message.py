@@ -15,6 +15,7 @@ import msgspec
 from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.ident import created_at
+from angarium.queue.order import Order
 
 if TYPE_CHECKING:
     from angarium.queue.scheduled import ScheduledQueue
@@ -57,19 +58,42 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True, tag="evidence"):
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):
-    """What changes while a message waits."""
+    """What changes while a message waits. Fields are only ever added at the end, with defaults."""
 
     attempts: int
     due: float
+    queue: str | None = None
+    """Its queue, where it has been moved to another one."""
+    held: str | None = None
+    """The name of the hold that an operator put it under."""
+    delay_told: bool = False
+    """Its sender has been told that it is delayed."""
+    last: str | None = None
+    """What was said to its last attempt."""
+
+
+class Special(msgspec.Struct):
+    """What few messages have, so that the others need no room for it."""
+
+    expires: float | None = None
+    """Its own end, Unix seconds, instead of its queue's `max_age`."""
+    is_moved: bool = False
+    """It is in another queue than it was stored with."""
+    held: str | None = None
+    """As in `State`."""
+    waits_for: str | None = None
+    """The suspension or hold that it was due under: what it waits for, instead of a time."""
+    delay_told: bool = False
+    """As in `State`."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _stored = msgspec.msgpack.Decoder(Stored)
-_kept: msgspec.msgpack.Decoder[Stored | Evidence] = msgspec.msgpack.Decoder(Stored | Evidence)
+_kept: msgspec.msgpack.Decoder[Stored | Evidence | Order] = msgspec.msgpack.Decoder(Stored | Evidence | Order)
 _state = msgspec.msgpack.Decoder(State)
 
 
-def encode(value: Stored | Evidence | State) -> bytes:
+def encode(value: Stored | Evidence | Order | State) -> bytes:
     """The octets that the spool keeps."""
     return _encode(value)
 
@@ -79,7 +103,7 @@ def decode_stored(payload: bytes) -> Stored:
     return _stored.decode(payload)
 
 
-def decode_kept(payload: bytes) -> Stored | Evidence:
+def decode_kept(payload: bytes) -> Stored | Evidence | Order:
     """Read whatever the spool keeps; raises msgspec.DecodeError."""
     return _kept.decode(payload)
 
@@ -93,7 +117,7 @@ class Message:
     """One message for one recipient, waiting or on its way."""
 
     __slots__ = ("_content", "_envelope", "_stored", "attempts", "due", "ident", "is_waiting", "place",
-                 "queue", "store")  # fmt: skip
+                 "queue", "special", "store")  # fmt: skip
 
     def __init__(self, ident: str, place: int, queue: ScheduledQueue, store: Store) -> None:
         self.ident = ident
@@ -103,6 +127,7 @@ class Message:
         self.attempts = 0
         self.due = 0.0
         self.is_waiting = False
+        self.special: Special | None = None
         self._stored: Stored | None = None
         self._envelope: Envelope | None = None
         self._content: list[Part] | None = None
@@ -113,6 +138,17 @@ class Message:
         if self._stored is None:
             self._stored = decode_stored(self.store.load(self.place).message)
         return self._stored
+
+    def peek(self) -> Stored:
+        """As `stored`, without keeping it in memory: for those who look at many messages."""
+        if self._stored is not None:
+            return self._stored
+        return decode_stored(self.store.load(self.place).message)
+
+    def last_reply(self) -> str | None:
+        """What was said to its last attempt, as far as the spool knows."""
+        note = self.store.read_note(self.place)
+        return None if note is None else decode_state(note).last
 
     def remember(self, stored: Stored, envelope: Envelope, content: list[Part]) -> None:
         """Keep what is already in memory, for the attempt that follows at once."""
@@ -171,7 +207,41 @@ class Message:
     @property
     def expires(self) -> float:
         """When it may wait no longer, Unix seconds."""
+        if self.special is not None and self.special.expires is not None:
+            return self.special.expires
         return self.created + self.queue.config.max_age
+
+    @property
+    def held(self) -> str | None:
+        """The hold that an operator put it under."""
+        return None if self.special is None else self.special.held
+
+    @property
+    def waits_for(self) -> str | None:
+        """The suspension or hold that it waits for, instead of a time."""
+        return None if self.special is None else self.special.waits_for
+
+    def make_special(self) -> Special:
+        """Where to write what few messages have."""
+        if self.special is None:
+            self.special = Special()
+        return self.special
+
+    def state(self, last: str | None = None) -> State:
+        """What the spool is to remember of it beside what it has; `last` is what was said last."""
+        special = self.special
+        if special is None:
+            return State(self.attempts, self.due, last=last)
+        queue = str(self.queue.name) if special.is_moved else None
+        return State(self.attempts, self.due, queue, special.held, special.delay_told, last)
+
+    def take_state(self, state: State) -> None:
+        """Continue where the last run left off. Its queue is the caller's to find."""
+        self.attempts, self.due = state.attempts, state.due
+        if state.queue is not None or state.held is not None or state.delay_told:
+            special = self.make_special()
+            special.is_moved = state.queue is not None
+            special.held, special.delay_told = state.held, state.delay_told
 
     @property
     def meta(self) -> Mapping[str, Any]:

@@ -1,5 +1,5 @@
-"""The records of delivery: Delivery, TransientFailure, Bounce, Expiration; and the Reception of our own
-notices.
+"""The records of delivery: Delivery, TransientFailure, Bounce, Expiration; of what befalls a message that
+waits: Delayed, AdminBounce, AdminRebind; and the Reception of our own notices.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from angarium.log.captured import captured_headers, captured_meta
 from angarium.log.records import EnhancedCode, PeerAddress, Record, RecordType, Response, rfc3339
-from angarium.mail.status import Reply
+from angarium.mail.status import Reply, reply
 from angarium.policy.config import Configuration
 from angarium.queue.classified import classified
 from angarium.queue.message import Message, Stored
@@ -38,7 +38,7 @@ def delivery_record(
         id=message.ident,
         sender=stored.sender or "",
         recipient=stored.recipient,
-        queue=stored.queue,
+        queue=str(message.queue.name),
         site=outcome.site,
         size=stored.size,
         response=_response(answer or outcome.reply),
@@ -51,13 +51,60 @@ def delivery_record(
         meta=captured_meta(log.meta, stored.meta),
         headers=captured_headers(log.headers, message.content) if log.headers and stored.size else {},
         nodeid=configuration.hostname,
-        delivery_protocol="ESMTP",
+        delivery_protocol="ESMTP" if outcome.was_attempted else None,
         reception_protocol=stored.reception_protocol,
         session_id=outcome.session_id or UNSET,
     )
     if outcome.passage is not None:
         _tell_passage(record, outcome.passage)
     return classified(record, configuration.classifier)
+
+
+def delay_record(message: Message, reasons: str, configuration: Configuration, now: float) -> Record:
+    """A message waits for another reason than a failed attempt."""
+    return _event(
+        "Delayed",
+        message,
+        reply(400, f"Context: {reasons}. Next due {_when(message.due)}"),
+        configuration,
+        now,
+    )
+
+
+def rebind_record(
+    message: Message, was: str, reason: str, configuration: Configuration, now: float
+) -> Record:
+    """A message was moved to another queue."""
+    answer = reply(250, f"Rebound from {was} to {message.queue.name}: {reason}")
+    return _event("AdminRebind", message, answer, configuration, now)
+
+
+def _event(
+    record_type: RecordType, message: Message, answer: Reply, configuration: Configuration, now: float
+) -> Record:
+    """What befell a message that waits."""
+    created, stored = message.created, _known(message)
+    return Record(
+        type=record_type,
+        id=message.ident,
+        sender=stored.sender or "",
+        recipient=stored.recipient,
+        queue=str(message.queue.name),
+        size=stored.size,
+        response=_response(answer),
+        timestamp=int(now),
+        event_time=rfc3339(now),
+        created=int(created),
+        created_time=rfc3339(created),
+        num_attempts=message.attempts,
+        meta=captured_meta(configuration.log.meta, stored.meta),
+        nodeid=configuration.hostname,
+        reception_protocol=stored.reception_protocol,
+    )
+
+
+def _when(unix_seconds: float) -> str:
+    return rfc3339(unix_seconds)[:19] + "Z"
 
 
 def _tell_passage(record: Record, passage: Passage) -> None:

@@ -29,7 +29,7 @@ Configure = Callable[[QueueName], QueueConfig]
 class ScheduledQueue:
     """The messages for one destination, tenant and campaign share one of these."""
 
-    __slots__ = ("config", "count", "is_by_code", "name", "waiting")
+    __slots__ = ("config", "count", "is_by_code", "last", "name", "waiting")
 
     def __init__(self, name: QueueName, config: QueueConfig, *, is_by_code: bool = False) -> None:
         self.name = name
@@ -39,6 +39,8 @@ class ScheduledQueue:
         self.count = 0
         """Messages that it holds, waiting or with delivery."""
         self.waiting = 0
+        self.last = ""
+        """What was said last to an attempt of one of its messages."""
 
     @property
     def routing_domain(self) -> str | None:
@@ -94,6 +96,12 @@ class Scheduler:
             if not queue.is_by_code:
                 queue.config = self._configure(queue.name)
 
+    def configure_by_files(self, queue: ScheduledQueue) -> None:
+        """Take a queue's options from the configuration in force, also where a handler had answered."""
+        if queue.is_by_code:
+            queue.is_by_code = False
+            queue.config = self._configure(queue.name)
+
     def add(self, message: Message) -> None:
         """Hold a message until it is due; at once to delivery if it is."""
         if message.ident not in self._messages:
@@ -128,6 +136,21 @@ class Scheduler:
         self._hand_out(message)
         return True
 
+    def take(self, message: Message) -> bool:
+        """Take a message out of its waiting: it is held, but has no time until it is added again.
+
+        False where it does not wait.
+        """
+        was_waiting = message.is_waiting
+        self._stop_waiting(message)
+        return was_waiting
+
+    def move(self, message: Message, queue: ScheduledQueue) -> None:
+        """Let a message that does not wait stand in another queue."""
+        message.queue.count -= 1
+        queue.count += 1
+        message.queue = queue
+
     def finish(self, message: Message) -> None:
         """Forget a message that is over."""
         self._stop_waiting(message)
@@ -141,6 +164,10 @@ class Scheduler:
     def find(self, ident: str) -> Message | None:
         """A message by its id, waiting or with delivery."""
         return self._messages.get(ident)
+
+    def has_lost(self, message: Message) -> bool:
+        """Whether a message waits for a time that has been, so that nothing would ever wake it."""
+        return message.is_waiting and self._timers.has_popped(message.due)
 
     def moved(self, ident: str, place: int) -> None:
         """The spool has put a message elsewhere."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
 
 from angarium.log.records import Record, RecordType
 from angarium.log.writer import LogError, Writer
@@ -20,10 +22,10 @@ from angarium.policy.config import Configuration
 from angarium.policy.retry import next_attempt
 from angarium.policy.route import QueueName
 from angarium.queue.intake import Arrival, Intake, NoCustody
-from angarium.queue.message import Message, State, encode
+from angarium.queue.message import Message, encode
 from angarium.queue.notice import Failure, failure_notice
 from angarium.queue.passage import Passage
-from angarium.queue.records import delivery_record, notice_reception
+from angarium.queue.records import delay_record, delivery_record, notice_reception, rebind_record
 from angarium.queue.scheduled import Scheduler
 from angarium.spool.errors import SpoolError
 from angarium.spool.store import Store
@@ -91,6 +93,25 @@ class Outcome(Protocol):
         """The earliest time of the next attempt, Unix seconds, where delivery knows one."""
 
 
+class _Failed:
+    """The kind of what fails without an attempt."""
+
+    value = "permanent"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """An outcome that no attempt had: the message's time is over, or an operator decided."""
+
+    reply: Reply
+    kind: Kind = _Failed()
+    peer: Host | None = None
+    site: str = ""
+    session_id: str = ""
+    was_attempted: bool = False
+    retry_after: float | None = None
+    passage: Passage | None = None
+
+
 class Settlement:
     """Settles attempts. `entropy` gives numbers in [0, 1)."""
 
@@ -113,6 +134,8 @@ class Settlement:
         self._clock = clock
         self._entropy = entropy
         self._tasks: set[asyncio.Task[None]] = set()
+        self.finishing: set[Message] = set()
+        """Messages that are over as soon as that is on stable storage."""
 
     def settle(self, message: Message, outcome: Outcome) -> None:
         """Take note of what became of an attempt.
@@ -175,8 +198,22 @@ class Settlement:
             self._fail(message, outcome, "Expiration")
             return
         message.due = due
-        self._store.note(message.place, message.ident, encode(State(message.attempts, due)))
+        if not outcome.was_attempted:
+            self.tell_delay(message, f"{outcome.site} is left alone: {outcome.reply}")
+        self.note(message)
         self._scheduler.add(message)
+
+    def tell_rebind(self, message: Message, was: str, reason: str) -> None:
+        """Record that a message was moved to another queue."""
+        self._write(rebind_record(message, was, reason, self._configuration(), self._clock()))
+
+    def note(self, message: Message) -> None:
+        """Let the spool remember what has changed of a message that waits."""
+        self._store.note(message.place, message.ident, encode(message.state()))
+
+    def tell_delay(self, message: Message, reasons: str) -> None:
+        """Record that a message waits until it is due, for another reason than a failed attempt."""
+        self._write(delay_record(message, reasons, self._configuration(), self._clock()))
 
     def _next_due(self, message: Message, outcome: Outcome, now: float) -> float | None:
         config, expires = message.queue.config, message.expires
@@ -187,31 +224,45 @@ class Settlement:
 
     # What cannot be delivered
 
-    def _fail(self, message: Message, outcome: Outcome, record_type: RecordType) -> None:
-        self._start(self._return(message, outcome, expired=record_type == "Expiration"))
+    def expire(self, message: Message, why: Reply) -> None:
+        """End a message that neither waits nor is tried, since it is too old, or somebody says so."""
+        self._fail(message, Verdict(reply=why), "Expiration")
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def bounce(self, message: Message, answer: Reply, *, tells_sender: bool = True) -> None:
+        """Fail a message that neither waits nor is tried, since an operator says so."""
+        self._fail(message, Verdict(reply=answer), "AdminBounce", tells_sender=tells_sender)
+
+    def _fail(
+        self, message: Message, outcome: Outcome, record_type: RecordType, *, tells_sender: bool = True
+    ) -> None:
+        self.finishing.add(message)
+        work = self._return(message, outcome, record_type, tells_sender=tells_sender)
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(lambda task: self._returned(message, task))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _returned(self, message: Message, task: asyncio.Task[None]) -> None:
+        """A message that has failed, but for a surprise, is looked at again."""
         self._tasks.discard(task)
+        self.finishing.discard(message)
         if not task.cancelled() and (surprise := task.exception()) is not None:
-            log.error("a message stays in the spool until the next start", exc_info=surprise)
+            log.error("message %s could not be finished", message.ident, exc_info=surprise)
+            self._look_again(message)
 
-    async def _return(self, message: Message, outcome: Outcome, *, expired: bool) -> None:
+    async def _return(
+        self, message: Message, outcome: Outcome, record_type: RecordType, *, tells_sender: bool
+    ) -> None:
         """Record a failure, tell the sender where that is due, and only then finish the message.
 
         The notice comes last, so that trouble with the log does not send a second one.
         """
         now = self._clock()
-        record_type: RecordType = "Expiration" if expired else "Bounce"
+        expired = record_type == "Expiration"
         answer = _expiry(message, outcome.reply, now) if expired else outcome.reply
         try:
             self._writer.write(self._account(record_type, message, outcome, answer))
             await self._writer.sync()
-            if self._owes_notice(message):
+            if tells_sender and self._owes_notice(message):
                 await self._intake.take([self._notice(message, outcome, expired=expired)])
         except (NoCustody, LogError, SpoolError) as trouble:
             log.error("message %s has failed and cannot be finished now: %s", message.ident, trouble)

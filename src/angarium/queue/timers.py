@@ -43,6 +43,10 @@ class Timers(Generic[Item]):
                 del self._buckets[heappop(self._order)]
         return due
 
+    def has_popped(self, due: float) -> bool:
+        """Whether nothing is held any longer that would be due then."""
+        return int(due * BUCKETS_PER_SECOND) + 1 not in self._buckets
+
     @property
     def next_due(self) -> float | None:
         """When the next bucket is due, or None where nothing waits."""

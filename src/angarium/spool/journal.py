@@ -84,6 +84,10 @@ class Journal:
             self._notes[place] = payload
             self._be_lazy()
 
+    def pending_note(self, place: int) -> bytes | None:
+        """A note that is to be written with the next batch."""
+        return self._notes.get(place)
+
     def finish(self, place: int) -> bool:
         """End a message, with the next batch; False: it was over before."""
         segment = self.segments.get(generation_of(place))

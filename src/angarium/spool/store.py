@@ -20,7 +20,7 @@ from angarium.spool.errors import SpoolError, SpoolFull, SpoolLocked
 from angarium.spool.files import DiskFiles, Files, Part
 from angarium.spool.journal import RETRY, Journal
 from angarium.spool.pool import Pool
-from angarium.spool.read import read_put, walk_waiting
+from angarium.spool.read import latest_note, read_put, walk_waiting
 from angarium.spool.recent import Recent
 from angarium.spool.record import MAX_LENGTH, MAX_MESSAGES, Entry, content_crc
 from angarium.spool.recovery import Recovery
@@ -164,6 +164,20 @@ class Store:
         if content_crc([content]) != put.content_crc:
             raise SpoolError(f"the content at place {place} does not match its checksum")
         return Loaded(put.entries[ordinal_of(place) - put.first].payload, content)
+
+    def read_note(self, place: int) -> bytes | None:
+        """The latest note of a waiting message; None where it has none, or none that can be read yet."""
+        if not self._journal.is_waiting(place):
+            return None
+        if (pending := self._journal.pending_note(place)) is not None:
+            return pending
+        segments = self._journal.segments
+        segment, ordinal = segments[generation_of(place)], ordinal_of(place)
+        try:
+            put, _ = read_put(self._files, segment, segment.offsets[ordinal])
+            return latest_note(self._files, segment, segments, ordinal, put.entries[ordinal - put.first])
+        except SpoolError:
+            return None
 
     def set_moved(self, callback: Callable[[str, int], None]) -> None:
         """Who is told (ident, new place) when a waiting message was moved; from then on the old place means
