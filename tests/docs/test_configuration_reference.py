@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from angarium.policy import load, queues
+from angarium.policy import egress, load, queues, shaping
 from angarium.policy.domain_options import OPTIONS
 from angarium.policy.listeners import LISTENER_SCHEMA, OVERLAY_SCHEMA
 from angarium.policy.tables import Schema
@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 ROWS = set(re.findall(r"^\| `([a-z0-9_]+)` \|", PAGE, re.MULTILINE))
 SCHEMAS = {
     name: value
-    for module in (load, queues)
+    for module in (egress, load, queues, shaping)
     for name, value in vars(module).items()
     if isinstance(value, Schema)
 }

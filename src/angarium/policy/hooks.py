@@ -62,6 +62,7 @@ EVENTS = {
     "smtp_server_rcpt_to": Event(("recipient", "conn_meta")),
     "smtp_server_data": Event(("message", "conn_meta")),
     "smtp_server_message_received": Event(("message", "conn_meta")),
+    "deliver": Event(("message",), (str,)),
     "report_received": Event(("report", "conn_meta")),
 }
 _SECRET_EVENTS = frozenset({"smtp_server_auth_plain", "smtp_server_auth_oauthbearer"})
