@@ -34,6 +34,8 @@ ENOUGH: Final = 8
 ENOUGH_UNNAMED: Final = 10
 # Where nothing tells of a mail system, all the rest must be there: title, words, the mail and its recipient.
 ENOUGH_UNSAID: Final = 11
+# Where the title says nothing: people who run mail systems write, and machines report, as postmaster too.
+ENOUGH_UNTITLED: Final = 10
 
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]{1,80}@[^\s<>\"'(),;:]{1,255}")
 _ANSWER = re.compile(r"\s*(re|fwd?|aw|wg|tr|rv|sv|antw|回复|答复|转发)\s*(\[\d+\])?\s*[:：]", re.IGNORECASE)
@@ -43,6 +45,12 @@ _PROGRAM = re.compile(
 _NULL_PATH = re.compile(r"\s*<?\s*(?:>|mailer-daemon\b|null>|$)", re.IGNORECASE)
 # Fields that only reports of failure have: Exim and Gmail; Exchange.
 _FAILURE_FIELDS: Final = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
+# Fields that lists and trackers of errors write: a report of failure has come through one, if it is one at all.
+_FOREIGN_FIELDS: Final = frozenset(
+    {"list-id", "list-unsubscribe", "list-post", "x-bugzilla-reason", "x-jira-fingerprint", "x-github-sender"}
+)
+# What somebody quotes is not said by them; the lines of a dialogue (`>>> RCPT TO`) are.
+_QUOTED = re.compile(r"^> .*$", re.MULTILINE)
 # The address that the mail was sent to, where an alias or a list led on: sendmail, Exim, Postfix.
 _EXPANDED = re.compile(r"\((?:expanded|generated) from:? *<?([^\s<>()]{1,200}@[^\s<>()]{1,255}?)>?\)")
 _FIELD_IN_TEXT = re.compile(r"^(final-recipient|original-recipient)[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -92,14 +100,20 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     if _carries_program(parts):
         return None
     words, returned = own_words(parts)
-    flat = " ".join(words.split())
+    flat = " ".join(_QUOTED.sub("", words).split())
     said = _PHRASES.search(flat)
+    reply = read_reply(words)
     what = _heaviest(said) + _heaviest(titles)
     if what < ENOUGH_WHAT or _AGAINST_WORDS.search(flat):
         return None
-    found = find_recipients(words, _own_addresses(top))
-    named = any(not is_role(one.address) for one in found)
-    whom = _weigh_whom(parts, words, returned) + 2 * named + 2 * ("x-failed-recipients" in top)
+    if not (said or reply or "x-failed-recipients" in top):
+        return None
+    own = _own_addresses(top)
+    found = find_recipients(words, own)
+    named = any(not is_role(one.address) and one.address.lower() not in own for one in found)
+    whom = _weigh_whom(parts, reply, returned) + 2 * named + 2 * ("x-failed-recipients" in top)
+    if not titles or _FOREIGN_FIELDS & top.keys():
+        enough = max(enough, ENOUGH_UNTITLED)
     if whom < ENOUGH_WHOM or who + what + whom < enough:
         return None
     is_delayed = any(clue.word == "delayed" for clue in (*said, *titles))
@@ -125,10 +139,10 @@ def _carries_program(parts: Sequence[Part]) -> bool:
     )
 
 
-def _weigh_whom(parts: Sequence[Part], words: str, returned: Fields) -> int:
+def _weigh_whom(parts: Sequence[Part], reply: Reply | None, returned: Fields) -> int:
     """What is shown of the mail that is spoken of, besides its recipient: the mail itself, a reply."""
     weight = 2 if returned or any(part.media_type in RETURNED_TYPES for part in parts[1:]) else 0
-    return weight + (read_reply(words) is not None)
+    return weight + (reply is not None)
 
 
 def own_words(parts: Sequence[Part]) -> tuple[str, Fields]:
