@@ -249,6 +249,30 @@ def test_a_flood_of_commands_lets_others_in(serve):
     serve(test)
 
 
+def test_a_client_that_does_not_read(serve_in_jumps):
+    """Replies that nobody reads wait in bounded memory, and the session ends when nothing moves."""
+
+    async def test(house):
+        host, port = house.address()
+        reader, writer = await asyncio.open_connection(host, port, limit=1024)
+        reader._transport.pause_reading()
+        writer.write(b"EHLO client.example\r\n" * 200_000)
+        [session] = await _sessions(house)
+        while session in house.shard.listening[0]._sessions:
+            assert session.stream.transport.get_write_buffer_size() < 512 * 1024
+            assert session.stream._unread <= 512 * 1024
+            await asyncio.sleep(1)
+        writer.transport.abort()
+
+    serve_in_jumps(test)
+
+
+async def _sessions(house):
+    while not (sessions := list(house.shard.listening[0]._sessions)):  # noqa: ASYNC110 - the loop accepts
+        await asyncio.sleep(0)
+    return sessions
+
+
 def test_a_hundred_thousand_recipients(serve):
     """Recipients beyond what a message may have are refused, and then the session ends: memory is bounded."""
 
