@@ -46,7 +46,7 @@ class Rate(msgspec.Struct, frozen=True):
             raise ValueError(f"{text!r} lets nothing through: write a number above zero")
         burst = int(match["burst"]) if match["burst"] else math.ceil(count / period * SMOOTHING)
         if not burst:
-            raise ValueError(f"{text!r} lets nothing through: max_burst is at least 1")
+            raise ValueError(f"{text!r} lets nothing through: write a max_burst above zero")
         return cls(count, period, burst)
 
     def __str__(self) -> str:

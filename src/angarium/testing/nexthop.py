@@ -9,13 +9,31 @@ happen, so that no test sleeps. Commands that come together are answered togethe
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
-STAGES = ("banner", "ehlo", "helo", "mail", "rcpt", "data", "content", "rset", "quit")
-"""What a script has steps for; `banner` is the greeting, `content` the reply to the final dot."""
+from angarium.net.tls import Layer, TlsError
+
+STAGES = (
+    "banner",
+    "ehlo",
+    "lhlo",
+    "helo",
+    "starttls",
+    "handshake",
+    "auth",
+    "mail",
+    "rcpt",
+    "data",
+    "content",
+    "rset",
+    "quit",
+)
+"""What a script has steps for; `banner` is the greeting, `content` the reply to the final dot, `handshake`
+what comes instead of TLS where it is not accepted, `auth` each reply within AUTH."""
 
 
 class Do(Enum):
@@ -38,6 +56,9 @@ _EHLO = "250-next.hop\n250-PIPELINING\n250-SIZE 10000000\n250-8BITMIME\n250-SMTP
 _REPLIES = {
     "banner": "220 next.hop ESMTP",
     "ehlo": _EHLO,
+    "lhlo": _EHLO,
+    "starttls": "220 2.0.0 Go on",
+    "auth": "235 2.7.0 Welcome",
     "data": "354 Go on",
     "quit": "221 2.0.0 Bye",
 }
@@ -53,16 +74,20 @@ class Taken:
     """With its dots unstuffed."""
     connection: int
     """Which connection it came by, from 0."""
+    is_encrypted: bool = False
 
 
 class NextHop:
     """`async with NextHop({"mail": "421 4.3.2 Bye"}, {}) as hop`; connect to `hop.host`:`hop.port`.
 
-    `port` 0 is any that is free.
+    `port` 0 is any that is free. With `tls` it offers STARTTLS, and says EHLO's answer again afterwards.
     """
 
-    def __init__(self, *scripts: Script, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, *scripts: Script, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.scripts = scripts
+        self.tls = tls
         self.host = host
         self.port = port
         self.taken: list[Taken] = []
@@ -132,6 +157,8 @@ class _Session(asyncio.Protocol):
         self._input = b""
         self._out: list[bytes] = []
         self._in_content = False
+        self._in_auth = False
+        self._layer: Layer | None = None
         self._is_deaf = False
         self._sender: str | None = None
         self._recipients: list[str] = []
@@ -155,14 +182,29 @@ class _Session(asyncio.Protocol):
         self._hop.changed()
 
     def data_received(self, data: bytes) -> None:
-        self._input += data
+        self._input += data if self._layer is None else self._decrypt(self._layer, data)
         while not self._is_deaf and (self._content() if self._in_content else self._command()):
             pass
         self._flush()
 
+    def _decrypt(self, layer: Layer, data: bytes) -> bytes:
+        try:
+            plain = layer.receive(data)
+        except TlsError:
+            self._is_deaf = True
+            plain = b""
+        self.transport.write(layer.output())
+        if self._is_deaf:
+            self.transport.close()
+        return plain
+
     def _flush(self) -> None:
         if self._out:
-            self.transport.write(b"".join(self._out))
+            octets = b"".join(self._out)
+            if self._layer is not None:
+                self._layer.send(octets)
+                octets = self._layer.output()
+            self.transport.write(octets)
             self._out.clear()
         self._hop.changed()
 
@@ -173,7 +215,7 @@ class _Session(asyncio.Protocol):
         self._input = rest
         text = line.decode("utf-8", "replace")
         self._hop.commands[self._number].append(text)
-        stage = text[:4].lower()
+        stage = "auth" if self._in_auth else text.partition(" ")[0].lower()
         code = self._say("503 5.5.1 Not now") if self._is_early(stage) else self._answer(stage, text)
         if stage in ("mail", "rset") and code == "250":
             self._sender, self._recipients = (_path(text) if stage == "mail" else None), []
@@ -181,9 +223,25 @@ class _Session(asyncio.Protocol):
             self._recipients.append(_path(text))
         elif stage == "data":
             self._in_content = code == "354"
+        elif stage == "auth":
+            self._in_auth = code == "334"
+        elif stage == "starttls" and code == "220":
+            self._shake_hands()
         elif stage == "quit":
             self._close()
         return True
+
+    def _shake_hands(self) -> None:
+        self._flush()
+        step = (self._steps["handshake"] or [Do.ACCEPT])[0]  # type: ignore[index]
+        if step is Do.CLOSE:
+            self._close()
+        elif step is Do.HANG:
+            self._is_deaf = True
+        elif isinstance(step, str):
+            self.transport.write(step.encode() + b"\r\n")
+        elif self._hop.tls is not None:
+            self._layer = Layer(self._hop.tls, server=True)
 
     def _is_early(self, stage: str) -> bool:
         """RCPT without MAIL, or DATA without anybody to get it; unless the script has a step for it."""
@@ -200,7 +258,8 @@ class _Session(asyncio.Protocol):
         self._input = rest
         self._in_content = False
         plain = (content + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
-        taken = Taken(self._sender or "", self._recipients, plain, self._number)
+        is_encrypted = self._layer is not None
+        taken = Taken(self._sender or "", self._recipients, plain, self._number, is_encrypted)
         self._sender, self._recipients = None, []
         if self._answer("content").startswith("2"):
             self._hop.take(taken)
@@ -215,8 +274,14 @@ class _Session(asyncio.Protocol):
         elif step is Do.HANG:
             self._is_deaf = True
         else:
-            return self._say(_REPLIES.get(stage, "250 2.0.0 OK") if isinstance(step, Do) else step)
+            return self._say(self._usual(stage) if isinstance(step, Do) else step)
         return ""
+
+    def _usual(self, stage: str) -> str:
+        """The reply of a stage without a step."""
+        usual = _REPLIES.get(stage, "250 2.0.0 OK")
+        offers = stage in ("ehlo", "lhlo") and self._hop.tls is not None and self._layer is None
+        return usual.replace("\n250 ENH", "\n250-STARTTLS\n250 ENH") if offers else usual
 
     def _say(self, text: str) -> str:
         self._out.append(text.replace("\n", "\r\n").encode() + b"\r\n")
