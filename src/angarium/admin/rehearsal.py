@@ -126,6 +126,7 @@ class _Client:
     """The client's side, as the stream that the session reads and writes: one command at a time."""
 
     has_input = False
+    must_drain = False
 
     def __init__(self, play: Play) -> None:
         self.session: Session

@@ -129,8 +129,8 @@ class Connection(asyncio.BufferedProtocol):
             await self._something(limit)
         return self._take()
 
-    async def _something(self, limit: float) -> None:
-        """Wait until something has come; raises TimedOut."""
+    def _something(self, limit: float) -> asyncio.Future[None]:
+        """Done when something has come; fails with TimedOut."""
         self._deadline = self._loop.time() + limit
         if self._timer is not None and self._timer.when() > self._deadline:
             self._timer.cancel()
@@ -138,10 +138,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadline, self._check_deadline)
         self._reader = self._loop.create_future()
-        try:
-            await self._reader
-        finally:
-            self._reader = None
+        return self._reader
 
     def _take(self) -> bytes:
         if not self._input:
@@ -169,13 +166,19 @@ class Connection(asyncio.BufferedProtocol):
         return bool(self._input)
 
     @property
+    def must_drain(self) -> bool:
+        """Whether `drain` has something to wait for, or to say."""
+        return self._writable is not None or self._error is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether the peer has ended its input, or the connection is gone."""
         return self._ended or self.transport.is_closing()
 
     def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(None)
 
     def _check_deadline(self) -> None:
         self._timer = None

@@ -111,7 +111,10 @@ class Session:
             return
         self._waits = True
         try:
-            data = await self._receive()
+            data = await self.stream.receive(self.guard.patience())
+        except TimedOut:
+            self.guard.patience()
+            raise
         finally:
             self._waits = False
         if not data:
@@ -124,18 +127,12 @@ class Session:
         self.has_spoken = True
         self.receiver.receive_data(data)
 
-    async def _receive(self) -> bytes:
-        try:
-            return await self.stream.receive(self.guard.patience())
-        except TimedOut:
-            self.guard.patience()
-            raise
-
     async def _flush(self) -> None:
         output = self.receiver.data_to_send()
         if output:
             self.stream.write(output)
-            await self.stream.drain(self.options.client_timeout)
+            if self.stream.must_drain:
+                await self.stream.drain(self.options.client_timeout)
 
     def refuse(self, answer: Reply, limit: str | None = None) -> None:
         """End the session, and record why."""
@@ -172,10 +169,6 @@ class Session:
             self.receiver.send(answer)
             if _asks_for_trust(event):
                 self.receiver.close()
-        await self._settle()
-
-    async def _settle(self) -> None:
-        """What follows from an answer once it is given."""
         if self.receiver.state is State.HANDSHAKE:
             await self._flush()
             await encrypt(self)
