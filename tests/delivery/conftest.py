@@ -1,9 +1,9 @@
 """Fixtures of the delivery tests."""
 
 import pytest
-from tests.delivery.delivery_house import House
 
 from angarium.testing.clock import VirtualClock
+from tests.delivery.delivery_house import House
 
 
 @pytest.fixture

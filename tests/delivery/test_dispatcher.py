@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from tests.delivery.delivery_house import both
 
 from angarium.delivery.outcome import LOOP, NO_ROUTE, NULL_MX, PROHIBITED, SURPRISE, Blame, Kind, Stage
 from angarium.delivery.resolve import Own
 from angarium.spool.errors import SpoolError
 from angarium.testing.nexthop import Do, NextHop
+from tests.delivery.delivery_house import both
 
 ZONE = {
     "one.example": {"MX": ["10 mx.example."]},

@@ -7,9 +7,9 @@ import socket
 import time
 
 import pytest
-from tests.delivery.delivery_house import House
 
 from angarium.delivery.outcome import Kind, Stage
+from tests.delivery.delivery_house import House
 
 SINK = shutil.which("smtp-sink") or shutil.which("smtp-sink", path="/usr/sbin")
 pytestmark = [

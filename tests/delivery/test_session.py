@@ -1,7 +1,6 @@
 """delivery.session and delivery.link: what delivery does, stage by stage, with a real next hop."""
 
 import pytest
-from tests.delivery.delivery_house import CONTENT, both
 
 from angarium.delivery.outcome import (
     NEEDS_8BITMIME,
@@ -12,6 +11,7 @@ from angarium.delivery.outcome import (
     Stage,
 )
 from angarium.testing.nexthop import Do, NextHop
+from tests.delivery.delivery_house import CONTENT, both
 
 
 def attempt(run, *scripts, number=1, **message):

@@ -159,6 +159,7 @@ class _Session(asyncio.Protocol):
         self._in_content = False
         self._in_auth = False
         self._layer: Layer | None = None
+        self._nonsense = b""
         self._is_deaf = False
         self._sender: str | None = None
         self._recipients: list[str] = []
@@ -182,6 +183,9 @@ class _Session(asyncio.Protocol):
         self._hop.changed()
 
     def data_received(self, data: bytes) -> None:
+        if self._nonsense:
+            self.transport.write(self._nonsense)
+            self._nonsense = b""
         self._input += data if self._layer is None else self._decrypt(self._layer, data)
         while not self._is_deaf and (self._content() if self._in_content else self._command()):
             pass
@@ -239,7 +243,8 @@ class _Session(asyncio.Protocol):
         elif step is Do.HANG:
             self._is_deaf = True
         elif isinstance(step, str):
-            self.transport.write(step.encode() + b"\r\n")
+            self._nonsense = step.encode() + b"\r\n"
+            self._is_deaf = True
         elif self._hop.tls is not None:
             self._layer = Layer(self._hop.tls, server=True)
 
