@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.reports.forms import FORMS
 
 BOUNCE = FORMS[0].content

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.reports.forms import FORMS, Form
 
 from angarium.reports import examine
+from tests.reports.forms import FORMS, Form
+from tests.reports.unseen import UNSEEN
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
@@ -39,3 +40,15 @@ def test_a_person_who_forwards_it_sends_no_bounce(form: Form) -> None:
     """The same words from a person, as a forwarded message, are ordinary mail."""
     person = b"From: Jane Doe <jane@example.org>\nSubject: Fwd: what is this?\nTo: help@example.com\n\n"
     assert examine(person + form.body.encode()).kind == "none"
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_unseen_forms(name: str) -> None:
+    """Forms that no rule was written for are found all the same."""
+    content, recipients, status, action = UNSEEN[name]
+    report = examine(content.encode())
+    assert report.kind == "oob"
+    assert report.bounce is not None
+    found = report.bounce.recipients
+    assert tuple(one.address for one in found) == recipients
+    assert (found[0].status, found[0].action) == (status, action)

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import msgspec
-from tests.reports.forms import FORMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.reports import examine
+from tests.reports.forms import FORMS
 
 LINES = [
     b"From: MAILER-DAEMON@x.example", b"Return-Path: <>", b"Subject: Undelivered Mail Returned to Sender",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from angarium.reports import examine
+from tests.reports.ordinary import ORDINARY
 
 DAEMON = "From: MAILER-DAEMON@example.com\nReturn-Path: <>\nTo: sender@example.com\n"
 PERSON = "From: Jane Doe <jane@example.org>\nTo: sender@example.com\n"
@@ -46,7 +47,7 @@ MAIL = {
 }
 
 
-@pytest.mark.parametrize("content", MAIL.values(), ids=MAIL.keys())
+@pytest.mark.parametrize("content", (MAIL | ORDINARY).values(), ids=(MAIL | ORDINARY).keys())
 def test_is_no_report(content: str) -> None:
     """Neither a bounce nor a feedback report, nor a broken one."""
     report = examine(content.encode())

@@ -99,8 +99,12 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
         return None
     if _carries_program(parts):
         return None
-    words, returned = own_words(parts)
-    flat = " ".join(_QUOTED.sub("", words).split())
+    text = _readable(parts)
+    # Most mail that is none ends here: taking words and returned message apart costs more than all before.
+    if _heaviest(_PHRASES.search(_flat(text[:MAX_WORDS]))) + _heaviest(titles) < ENOUGH_WHAT:
+        return None
+    words, returned = _parted(parts, text)
+    flat = _flat(words)
     said = _PHRASES.search(flat)
     reply = read_reply(words)
     what = _heaviest(said) + _heaviest(titles)
@@ -145,10 +149,22 @@ def _weigh_whom(parts: Sequence[Part], reply: Reply | None, returned: Fields) ->
     return weight + (reply is not None)
 
 
+def _flat(words: str) -> str:
+    """The words without what they quote, on one line."""
+    if "\n> " in words:
+        words = _QUOTED.sub("", words)
+    line = words.replace("\n\n", "\n").replace("\n", " ")
+    # Taking apart is the slowest step for ordinary mail, which mostly needs none.
+    return " ".join(line.split()) if "  " in line or "\t" in line else line
+
+
 def own_words(parts: Sequence[Part]) -> tuple[str, Fields]:
     """The words of a report itself, and the header fields of the message that it returns."""
+    return _parted(parts, _readable(parts))
+
+
+def _parted(parts: Sequence[Part], text: str) -> tuple[str, Fields]:
     returned = find_returned(parts)
-    text = _readable(parts)
     words, rest = cut_returned(text)
     if not returned and rest:
         returned = read_fields(rest.encode("utf-8", "replace"))

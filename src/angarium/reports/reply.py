@@ -20,7 +20,7 @@ _CODE_AND_STATUS = re.compile(rf"([45][0-5]\d)(?<![\w.\-/@=]\d\d\d)[\s\-:]+[#<(\
 # A code alone counts where words announce a reply, or at the beginning of a line.
 _CODE = re.compile(r"([45][0-5]\d)(?<![\w.\-/@=]\d\d\d)(?=[\s\-:,.;)\]]|$)(?!\.\d)")
 _ANNOUNCES = re.compile(
-    r"(?:(?:^|\n)[#\s'\"(\[]*|\bsaid[: ]\s*|<<<\s*|>>>\s*|<--\s*|[:;,(\[]\s*#?"
+    r"(?:(?:^|\n)[#\s'\"(\[]*|\bsaid[: ]\s*|<<<\s*|>>>\s*|<--\s*|[:：;,(\[]\s*#?"
     r"|\b(?:error|response|reply|returned|code|reason|status|with|me|was)\W{1,4})$",
     re.IGNORECASE,
 )

@@ -1,0 +1,792 @@
+# ruff: noqa: E501 - samples are quoted as they come
+"""Ordinary mail that looks like a report to whoever looks at one sign alone, written for these tests.
+
+People who run mail systems, machines that watch them, lists, trackers, absent people, shops and cheats.
+"""
+
+ORDINARY = {
+    "cron mailq": """\
+From: Cron Daemon <root@mx.example.com>
+To: root@example.com
+Subject: Cron <root@mx> mailq
+Auto-Submitted: auto-generated
+
+-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------
+A1B2C3D4E5      2210 Thu Apr  4 10:11:12  a@example.com
+(host mx.example.net[192.0.2.1] said: 450 4.2.0 <b@example.net>: Recipient address rejected: Greylisted (in reply to RCPT TO command))
+                                         b@example.net
+
+-- 2 Kbytes in 1 Request.
+""",
+    "pflogsumm": """\
+From: Postmaster <postmaster@mx.example.com>
+To: admin@example.com
+Subject: mx.example.com mail report for Apr 4
+
+Grand Totals
+------------
+messages
+   1200   received
+   1180   delivered
+     10   deferred
+      8   bounced
+    112   rejected (8%)
+
+message bounce detail (by relay)
+--------------------------------
+  mx.example.net[192.0.2.1] (total: 2)
+         1   550 5.1.1 <b@example.net>: Recipient address rejected: User unknown in virtual mailbox table
+         1   host said: 552 5.2.2 mailbox full c@example.net
+""",
+    "folder internal data": """\
+From MAILER-DAEMON Thu Apr  4 10:11:12 2002
+Date: 04 Apr 2002 10:11:12 +0000
+From: Mail System Internal Data <MAILER-DAEMON@host.example.com>
+Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA
+Message-ID: <1017915072@host.example.com>
+X-IMAP: 1017915072 0000000003
+Status: RO
+
+This text is part of the internal format of your mail folder, and is not
+a real message.  It is created automatically by the mail system software.
+If deleted, important folder data will be lost, and it will be re-created
+with the data reset to initial values.
+""",
+    "majordomo results": """\
+From: Majordomo@lists.example.com
+Return-Path: <owner-majordomo@lists.example.com>
+To: jane@example.org
+Subject: Majordomo results: Undeliverable mail
+
+--
+
+>>>> This is the mail system. Your message could not be delivered to
+**** Command 'this' not recognized.
+>>>> <b@example.net>: 550 user unknown
+**** Command '<b@example.net>:' not recognized.
+**** Help for Majordomo@lists.example.com:
+""",
+    "ticket ack": """\
+From: Example Support <support@example.org>
+Return-Path: <>
+Auto-Submitted: auto-replied
+To: jane@example.com
+Subject: [Ticket#20240404] Undelivered Mail Returned to Sender
+
+Thank you for your message. We have opened a ticket for you.
+
+> This is the mail system at host mx.example.com.
+> I'm sorry to have to inform you that your message could not
+> be delivered to one or more recipients.
+> <b@example.net>: host mx.example.net said: 550 5.1.1 user unknown
+""",
+    "ticket with bounce": """\
+From: noreply@tracker.example.org
+To: dev@example.com
+Subject: [PROJ-12] Mail delivery failed for new users
+X-JIRA-FingerPrint: 123
+
+Jane Doe commented on PROJ-12:
+
+After signing up I see this in the log:
+
+<b@example.net>: host mx.example.net[192.0.2.1] said: 550 5.1.1 <b@example.net>: Recipient address rejected (in reply to RCPT TO command)
+
+Can someone look?
+""",
+    "bug report list": """\
+From: bugzilla-daemon@bugs.example.org
+To: exim-bugs@example.org
+Subject: [Bug 1234] New: delivery failed when recipient does not exist
+List-Id: <exim-bugs.example.org>
+
+http://bugs.example.org/show_bug.cgi?id=1234
+
+           Summary: delivery failed when recipient does not exist
+           Product: Mail
+
+When I send to <nobody@example.net> the message could not be delivered:
+
+550 5.1.1 <nobody@example.net>: user unknown
+""",
+    "cvs commit": """\
+From: cvs-daemon@example.org
+To: commits@example.org
+Subject: CVS: mail/bounce delivery failed handling
+
+Log Message:
+Return 550 5.1.1 when the mail could not be delivered to <user@example.com>.
+""",
+    "monitoring": """\
+From: nagios-daemon@mon.example.com
+To: ops@example.com
+Subject: ** PROBLEM Service Alert: mx1/SMTP delivery is CRITICAL **
+
+***** Nagios *****
+
+Notification Type: PROBLEM
+
+Service: SMTP delivery
+Host: mx1
+Address: 192.0.2.1
+State: CRITICAL
+
+Additional Info:
+
+Could not deliver test mail to probe@example.com: 451 4.3.0 Temporary failure
+""",
+    "fail2ban": """\
+From: Fail2Ban Daemon <fail2ban@mx.example.com>
+To: root@example.com
+Subject: [Fail2Ban] postfix: banned 192.0.2.7 from mx.example.com
+
+Hi,
+
+The IP 192.0.2.7 has just been banned.
+
+Lines containing IP:192.0.2.7
+postfix/smtpd[1]: NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 550 5.1.1 <b@example.com>: Recipient address rejected: User unknown; from=<a@example.net> to=<b@example.com>
+
+Regards,
+Fail2Ban
+""",
+    "smart": """\
+From: SMART Disk Monitoring daemon <root@host.example.com>
+To: root@example.com
+Subject: SMART error (CurrentPendingSector) detected on host: host
+
+This message was generated by the smartd daemon running on:
+
+   host name:  host
+
+The following warning/error was logged by the smartd daemon:
+
+Device: /dev/sda, 8 Currently unreadable sectors
+Write to root@example.com for help.
+""",
+    "quota warning": """\
+From: Mail Administrator <postmaster@example.com>
+To: jane@example.com
+Subject: Mailbox quota warning
+
+Dear jane@example.com,
+
+Your mailbox is 95 % full. When it is over quota, new messages cannot be delivered and will be returned to the sender.
+Mailbox: jane@example.com
+Used: 950 MB
+""",
+    "quota warning exchange": """\
+From: System Administrator <postmaster@example.com>
+To: jane@example.com
+Subject: Your mailbox is over its size limit
+
+Your mailbox has exceeded one or more size limits set by your administrator.
+
+Your mailbox size is 51234 KB.
+Mailbox size limits:
+  You will receive a warning when your mailbox reaches 50000 KB.
+  You cannot send mail when your mailbox reaches 60000 KB.
+""",
+    "postmaster announcement": """\
+From: postmaster@example.com
+To: all@example.com
+Subject: Mail problems: undeliverable mail on Tuesday
+
+Dear users,
+
+on Tuesday mail to addresses at example.net could not be delivered, and was returned with
+
+   550 5.7.1 Service unavailable; client host blocked
+
+If you got such a notice please send your message again. Questions: helpdesk@example.com
+""",
+    "spam undelivered": """\
+From: Mail Delivery <service@win.example>
+To: jane@example.com
+Subject: Delivery failed: you have (1) undelivered message
+
+Dear jane@example.com,
+
+The following messages could not be delivered to your inbox because of a server error:
+
+Invoice 4711
+
+Log in to receive them: http://win.example/login
+
+Example.com mail team
+""",
+    "spam webmail": """\
+From: "Mail Administrator" <admin@win.example>
+To: jane@example.com
+Subject: Mail delivery failure - action required jane@example.com
+
+Hello jane@example.com,
+
+8 incoming messages failed to deliver to jane@example.com on 4/4/2024 due to a storage error.
+
+RETRIEVE MESSAGES
+
+Note: messages are deleted after 24 hours.
+Example.com support
+""",
+    "spam mailbox full": """\
+From: MAILER-DAEMON <noreply@win.example>
+To: jane@example.com
+Subject: Warning: mailbox full
+
+Attention jane@example.com
+
+Your e-mail account has exceeded its storage limit. You cannot send or receive messages until you increase your quota. Log on here <http://win.example/> to increase it.
+""",
+    "spam with bounce subject": """\
+From: Hot Deals <deals@win.example>
+Return-Path: <>
+To: jane@example.com
+Subject: Returned mail: User unknown
+
+Hello,
+
+Buy cheap watches at http://win.example/ today. Mail jane@win.example to be removed.
+""",
+    "spam html": """\
+From: postmaster@win.example
+To: jane@example.com
+Subject: failure notice
+Content-Type: text/html
+
+<html><body><a href="http://win.example/"><img src="http://win.example/a.gif"></a><p>Not interested? Your address jane@example.com was entered. Write to unsubscribe@win.example</p></body></html>
+""",
+    "newsletter deliverability": """\
+From: Deliverability Weekly <news@mailings.example>
+Return-Path: <bounce-123@mailings.example>
+To: jane@example.com
+Subject: Why your message was returned: delivery failures explained
+List-Unsubscribe: <https://mailings.example/u>
+
+Hard bounces happen when a message cannot be delivered for a permanent reason. A typical bounce says:
+
+<user@example.net>: host mx.example.net said: 550 5.1.1 user unknown (in reply to RCPT TO command)
+
+Have your address removed: write to leave@mailings.example
+""",
+    "mailman moderation": """\
+From: mailman-bounces@lists.example.org
+Return-Path: <mailman-bounces@lists.example.org>
+To: jane@example.com
+Subject: Your message to Users awaits moderator approval
+Precedence: bulk
+List-Id: <users.lists.example.org>
+
+Your mail to 'Users' with the subject
+
+    Hello
+
+Is being held until the list moderator can review it for approval.
+
+The reason it is being held:
+
+    Message has a suspicious header
+""",
+    "mailman admin": """\
+From: users-owner@lists.example.org
+To: users-owner@lists.example.org
+Return-Path: <>
+Subject: Users post from spam@win.example requires approval
+
+As list administrator, your authorization is requested for the following mailing list posting:
+
+    List:    Users@lists.example.org
+    From:    spam@win.example
+    Subject: Undelivered Mail
+    Reason:  Post by non-member to a members-only list
+
+At your convenience, visit http://lists.example.org to approve or deny the request.
+""",
+    "mailman uncaught bounce": """\
+From: mailman@lists.example.org
+To: users-owner@lists.example.org
+Subject: Uncaught bounce notification
+Return-Path: <mailman-bounces@lists.example.org>
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain
+
+The attached message was received as a bounce, but either the bounce
+format was not recognized, or no member addresses could be extracted
+from it.  This mailing list has been configured to send all unrecognized
+bounce messages to the list administrator(s).
+
+For more information see:
+http://lists.example.org/mailman/admin/users/bounce
+--b
+Content-Type: message/rfc822
+
+From: MAILER-DAEMON@example.net
+Subject: Undeliverable
+
+<jane@example.net>: 550 5.1.1 unknown
+--b--
+""",
+    "ezmlm warning": """\
+From: users-help@lists.example.org
+Return-Path: <users-return-@lists.example.org>
+To: jane@example.com
+Subject: ezmlm warning
+
+Hi! This is the ezmlm program. I'm managing the
+users@lists.example.org mailing list.
+
+Messages to you from the users mailing list seem to
+have been bouncing. I've attached a copy of the first bounce
+message I received.
+
+If this message bounces too, I will send you a probe. If the probe bounces,
+I will remove your address from the users mailing list,
+without further notice.
+
+--- Enclosed is a copy of the bounce message I received.
+
+Return-Path: <>
+From: MAILER-DAEMON@example.com
+Subject: failure notice
+
+Hi. This is the qmail-send program at example.com.
+
+<jane@example.com>:
+Sorry, no mailbox here by that name. (#5.1.1)
+""",
+    "listserv probe": """\
+From: "L-Soft list server at LISTS.EXAMPLE.ORG" <LISTSERV@LISTS.EXAMPLE.ORG>
+To: Jane Doe <jane@example.com>
+Subject: Usage of the USERS list
+Return-Path: <owner-LISTSERV*jane**example*com@LISTS.EXAMPLE.ORG>
+
+Thu, 4 Apr 2024 10:11:12
+
+This message is a "probe" for your subscription to the USERS list. You do not need to take any action to remain subscribed. If this message could not be delivered to jane@example.com, your subscription will be deleted.
+""",
+    "out of office es": """\
+From: Maria <maria@example.es>
+Return-Path: <>
+To: jane@example.com
+Subject: Fuera de la oficina: Hola
+
+Estaré fuera de la oficina hasta el lunes. Su mensaje no será leído. Para asuntos urgentes: pedro@example.es
+""",
+    "out of office no keywords": """\
+From: "Postmaster, Joe" <joe@example.org>
+Return-Path: <>
+To: jane@example.com
+Subject: Re: Offer
+
+Thanks for your message. I have left Example Inc. and this mailbox is no longer monitored. Please write to sales@example.org instead.
+
+-----Original Message-----
+From: jane@example.com
+To: joe@example.org
+Subject: Offer
+
+Hi
+""",
+    "left company automatic": """\
+From: joe@example.org
+Return-Path: <>
+Auto-Submitted: auto-replied
+To: jane@example.com
+Subject: Joe no longer works here - mail not delivered
+
+Joe Doe (joe@example.org) no longer works at Example Inc. This address is not valid any more and your message has not been forwarded. Please use info@example.org.
+""",
+    "out of office fr": """\
+From: Jean <jean@example.fr>
+Return-Path: <>
+To: jane@example.com
+Subject: Absence : Bonjour
+
+Je suis absent du bureau jusqu'au 12. En cas d'urgence, contactez paul@example.fr. Votre message n'a pas été transmis.
+""",
+    "out of office it": """\
+From: Gino <gino@example.it>
+Return-Path: <>
+To: jane@example.com
+Subject: Fuori sede Re: ciao
+
+Sono assente fino al 12 aprile. Il messaggio non è stato inoltrato. Per urgenze scrivere a luigi@example.it
+""",
+    "out of office pl": """\
+From: Ola <ola@example.pl>
+Return-Path: <>
+To: jane@example.com
+Subject: Nieobecność: oferta
+
+Jestem nieobecna. Wiadomość nie została przekazana. Kontakt: biuro@example.pl
+""",
+    "out of office ru": """\
+From: Oleg <oleg@example.ru>
+Return-Path: <>
+To: jane@example.com
+Subject: Re: привет
+
+Я в отпуске до 12 апреля. Ваше письмо не будет прочитано. По срочным вопросам: ivan@example.ru
+""",
+    "out of office ja": """\
+From: taro@example.jp
+Return-Path: <>
+To: jane@example.com
+Subject: Re: hello
+
+現在休暇をいただいております。メールはお返事できません。お急ぎの方は hanako@example.jp までご連絡ください。
+""",
+    "out of office tr": """\
+From: Ali <ali@example.tr>
+Return-Path: <>
+Subject: Ofis dışında: merhaba
+To: jane@example.com
+
+Şu anda ofis dışındayım. Mesajınız iletilemedi sayın. Acil durumda veli@example.tr
+""",
+    "dmarc aggregate": """\
+From: DMARC Aggregate Report <dmarc-noreply@example.net>
+To: dmarc@example.com
+Subject: Report Domain: example.com Submitter: example.net Report-ID: <2024.04>
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain
+
+This is a DMARC aggregate report for example.com. The following addresses failed: 3
+--b
+Content-Type: application/gzip; name="example.net!example.com!1!2.xml.gz"
+Content-Transfer-Encoding: base64
+
+H4sI
+--b--
+""",
+    "dmarc postmaster": """\
+From: postmaster@example.net
+To: dmarc@example.com
+Subject: Report Domain: example.com
+
+DMARC report: 550 5.7.1 rejected 3 messages from 192.0.2.1 for a@example.com
+""",
+    "calendar decline": """\
+From: Jane <jane@example.com>
+To: joe@example.com
+Subject: Declined: Delivery failure review
+Content-Type: multipart/alternative; boundary=b
+
+--b
+
+Jane cannot attend: mail that could not be delivered to b@example.net
+--b
+Content-Type: text/calendar; method=REPLY
+
+BEGIN:VCALENDAR
+END:VCALENDAR
+--b--
+""",
+    "parcel de": """\
+From: DHL Paket <noreply@dhl.example>
+To: jane@example.com
+Subject: Ihr Paket konnte nicht zugestellt werden
+
+Liebe Kundin, Ihr Paket 00340 konnte leider nicht zugestellt werden. Der Empfänger wurde nicht angetroffen. Fragen an hilfe@dhl.example
+""",
+    "parcel fr": """\
+From: Colis Service <service@colis.example>
+Return-Path: <>
+To: jane@example.com
+Subject: Échec de la livraison de votre colis
+
+Notre livreur n'a pas pu livrer votre colis. Destinataire inconnu à l'adresse. Contactez aide@colis.example
+""",
+    "parcel with null": """\
+From: Delivery System <delivery@parcel.example>
+Return-Path: <>
+To: jane@example.com
+Subject: Delivery failed: package 4711
+
+We were unable to deliver your package to the address. The recipient was unknown. Reschedule at http://parcel.example or write to
+help@parcel.example
+""",
+    "sms gateway": """\
+From: SMS Gateway <gateway@sms.example>
+To: jane@example.com
+Subject: Message failed
+
+Your SMS to +491701234567 could not be delivered: number unknown. Account: jane@example.com
+""",
+    "fax gateway": """\
+From: Fax Server <fax@example.com>
+To: jane@example.com
+Subject: Fax transmission failed
+
+Your fax to +49 30 123456 failed: busy.
+Sender: jane@example.com
+Pages: 3
+""",
+    "backup job": """\
+From: Backup System Administrator <root@backup.example.com>
+To: admin@example.com
+Subject: Job failed: mail server
+
+The following user mailboxes failed to back up:
+
+joe@example.com
+jim@example.com
+
+Error: 550 seconds timeout exceeded
+""",
+    "antivirus notice to recipient": """\
+From: MailScanner <postmaster@example.com>
+To: jane@example.com
+Subject: {Virus?} Message from joe@example.net was blocked
+
+The following message was not delivered to you since it contained a virus:
+
+Sender: joe@example.net
+Subject: Hi
+Report: W32/Foo
+""",
+    "spam filter release": """\
+From: Mail Gateway <postmaster@example.com>
+To: jane@example.com
+Subject: 3 messages were not delivered
+
+The following messages were held in quarantine and were not delivered:
+
+joe@example.net  Cheap watches
+bob@example.org  You won
+
+Use the portal to release them.
+""",
+    "account verification failure": """\
+From: Example Accounts <no-reply@accounts.example>
+To: jane@example.com
+Subject: Your recovery address is unreachable
+
+We tried to send a message to your recovery address joe@example.net but it could not be delivered. The mailbox is full. Update your settings.
+""",
+    "crm bounce summary": """\
+From: CRM Mailer <crm@example.com>
+To: jane@example.com
+Subject: Campaign 'May' report: 3 messages bounced
+
+The following recipients bounced:
+
+joe@example.net  550 5.1.1 user unknown
+jim@example.org  552 mailbox full
+""",
+    "github": """\
+From: Jane <notifications@github.example>
+To: mta <mta@noreply.github.example>
+Subject: Re: [example/mta] Delivery Status Notification not parsed (#12)
+List-ID: example/mta
+X-GitHub-Sender: jane
+
+The DSN says
+```
+Final-Recipient: rfc822;joe@example.net
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp;550 5.1.1 user unknown
+```
+""",
+    "person on postmaster": """\
+From: Postmaster at Example <postmaster@example.net>
+To: jane@example.com
+Subject: Re: mail from you is rejected
+In-Reply-To: <1@example.com>
+
+Hello Jane,
+
+I looked at the log. Your mail to joe@example.net was rejected with
+
+  550 5.7.1 Client host rejected: cannot find your hostname
+
+You need a PTR record. Then it will be accepted.
+
+Regards
+Joe
+""",
+    "person on postmaster new": """\
+From: John Smith <postmaster@example.net>
+To: jane@example.com
+Subject: mail from your server
+
+Hi,
+
+your server 192.0.2.1 sends to users that do not exist here, such as joe@example.net. We answer 550 5.1.1 User unknown, but it tries again and again. Please fix that, or we will block you.
+
+John
+""",
+    "abuse complaint person": """\
+From: Abuse Desk <abuse@example.net>
+To: abuse@example.com
+Subject: Spam from your network
+
+The following mail was received by user@example.net from 192.0.2.1:
+
+Received: from mx.example.com
+Message-ID: <1@example.com>
+From: Viagra <a@example.com>
+To: user@example.net
+Subject: cheap
+
+buy
+""",
+    "uucp news": """\
+From: news-daemon@news.example.org (News Subsystem)
+To: usenet@example.org
+Subject: Usenet daily report: unknown hosts
+
+The following hosts were rejected: 550 times reader@example.net
+""",
+    "forwarded rfc822 by machine": """\
+From: Journal System <journal@example.com>
+To: archive@example.com
+Return-Path: <>
+Subject: Undelivered Mail Returned to Sender
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain
+
+Sender: postmaster@example.net
+Message-Id: <5@example.net>
+Recipient: jane@example.com
+--b
+Content-Type: message/rfc822
+
+From: MAILER-DAEMON@example.net
+Subject: Undelivered Mail Returned to Sender
+
+hi
+--b--
+""",
+    "mail test page": """\
+From: root@example.com (System Administrator)
+To: jane@example.com
+Subject: test mail: delivery report
+
+This is a test of mail delivery. If it cannot be delivered to jane@example.com, tell me.
+""",
+    "password reset not sent": """\
+From: Site Administrator <admin@shop.example>
+To: jane@example.com
+Subject: Error sending e-mail
+
+The site could not send e-mail to customer@example.net. Check the SMTP settings: Could not connect to host.
+""",
+    "vacation list": """\
+From: administrator@example.com
+Return-Path: <>
+To: jane@example.com
+Subject: Thank you for your message
+
+Thank you for contacting us. We received your message to info@example.com and will answer within two days. Mail to old addresses is no longer delivered.
+""",
+    "address change": """\
+From: mailer-daemon@example.com
+Return-Path: <>
+To: jane@example.com
+Subject: Address change of joe@example.com
+
+Your message was delivered. The new address of joe@example.com is joe.doe@example.org. Please update your address book: the old one will be unknown from May on.
+""",
+    "delivered receipt text": """\
+From: System Administrator <postmaster@example.net>
+To: jane@example.com
+Subject: Delivered: Hello
+
+Your message
+
+  To:      joe@example.net
+  Subject: Hello
+
+was delivered to the following recipient(s):
+
+  Joe Doe on Thu, 4 Apr 2024
+""",
+    "welcome": """\
+From: Mail Administrator <postmaster@example.com>
+To: jane@example.com
+Subject: Welcome to your new mailbox
+
+Your address is jane@example.com. Mails over 20 MB are rejected with 552 message size exceeds limit. Questions: support@example.com
+""",
+    "tls cert": """\
+From: Certificate Daemon <certs@example.com>
+To: ops@example.com
+Subject: Renewal failed for mx.example.com
+
+Failed to renew: 550 urn:ietf:params:acme:error:unauthorized. Contact ops@example.com
+""",
+    "twitter": """\
+From: Twitter <postmaster@twitter.example>
+To: jane@example.com
+Subject: Joe (joe) is now following you
+
+Joe follows you. Not you? The account jane@example.com can be disabled. If this message was sent in error write to support@twitter.example
+""",
+    "greylist digest": """\
+From: gld-daemon@example.com
+To: root@example.com
+Subject: greylist summary
+
+12 hosts were deferred with 450 4.7.1 greylisted
+ a@example.net -> b@example.com
+""",
+    "exim paniclog": """\
+From: root <root@mx.example.com>
+To: root@mx.example.com
+Subject: exim paniclog on mx.example.com has non-zero size
+
+exim paniclog /var/log/exim4/paniclog on mx.example.com has non-zero size, mail system might be broken. Up to 10 lines are quoted below.
+
+2024-04-04 10:11:12 1abcde-000001-AA failed to deliver to b@example.net: 550 unknown user
+""",
+    "survey": """\
+From: Delivery Service Feedback <feedback@parcel.example>
+To: jane@example.com
+Subject: How was your delivery? Report a problem
+
+Was your item not delivered? Tell us: care@parcel.example
+""",
+    "invoice undeliverable": """\
+From: Billing System <billing@shop.example>
+To: jane@example.com
+Subject: Undeliverable: invoice returned by post
+
+The letter we sent to your address was returned to sender: recipient unknown. Please write your new address to
+
+billing@shop.example
+""",
+    "list archive digest": """\
+From: users-request@lists.example.org
+Return-Path: <users-bounces@lists.example.org>
+To: users@lists.example.org
+Subject: Users Digest, Vol 12, Issue 3
+List-Id: <users.lists.example.org>
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain
+
+Today's Topics:
+   1. Undelivered Mail Returned to Sender (MAILER-DAEMON)
+--b
+Content-Type: multipart/digest; boundary=c
+
+--c
+Content-Type: message/rfc822
+
+From: MAILER-DAEMON@example.net
+Subject: Undelivered
+
+<b@example.net>: 550 unknown
+--c--
+--b--
+""",
+}
