@@ -200,7 +200,8 @@ class Settlement:
         message.due = due
         if not outcome.was_attempted:
             self.tell_delay(message, f"{outcome.site} is left alone: {outcome.reply}")
-        self.note(message)
+        last = message.queue.last = " ".join(str(outcome.reply).split())
+        self._store.note(message.place, message.ident, encode(message.state(last)))
         self._scheduler.add(message)
 
     def tell_rebind(self, message: Message, was: str, reason: str) -> None:
@@ -209,7 +210,8 @@ class Settlement:
 
     def note(self, message: Message) -> None:
         """Let the spool remember what has changed of a message that waits."""
-        self._store.note(message.place, message.ident, encode(message.state()))
+        state = message.state(message.last_reply())
+        self._store.note(message.place, message.ident, encode(state))
 
     def tell_delay(self, message: Message, reasons: str) -> None:
         """Record that a message waits until it is due, for another reason than a failed attempt."""

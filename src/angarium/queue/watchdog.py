@@ -106,6 +106,7 @@ class Watchdog:
         if not self._left:
             self._orders.end_expired()
             self._left = list(self._scheduler)
+            self._missed = {ident for ident in self._missed if self._scheduler.find(ident) is not None}
         batch = self._left[-STEP:]
         del self._left[-STEP:]
         astray, old = [], set()
