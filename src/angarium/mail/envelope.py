@@ -9,7 +9,9 @@ from angarium.mail.address import Address
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One forward-path with its RFC 3461 parameters (`notify` upper-case words, `orcpt` as `type;xtext-decoded`)."""
+    """One forward-path with its RFC 3461 parameters (`notify` upper-case words, `orcpt` as
+    `type;xtext-decoded`).
+    """
 
     address: Address
     notify: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """The header section of a message (RFC 5322 section 2.2), read tolerantly and never rewritten.
 
-Answers "which fields stand above the body?" on the octets as they came: LF and CRLF, folded fields, lines that
-are no fields at all (real mail has them). Bounded by the caller: it reads only what it is given.
+Answers "which fields stand above the body?" on the octets as they came: LF and CRLF, folded fields, lines
+that are no fields at all (real mail has them). Bounded by the caller: it reads only what it is given.
 """
 
 from __future__ import annotations

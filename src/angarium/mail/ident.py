@@ -1,4 +1,5 @@
-"""Identities of messages and sessions: 32 hex digits that begin with their time (the layout of UUID version 7).
+"""Identities of messages and sessions: 32 hex digits that begin with their time (the layout of UUID version
+7).
 
 Pure: the caller brings clock and entropy. Ids sort by time; `created_at` reads the time back.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 def make_ident(unix_seconds: float, entropy: bytes) -> str:
     """Make an id from a time and at least ten octets of entropy."""
     random = int.from_bytes(entropy[:10], "big")
-    return f"{int(unix_seconds * 1000):012x}7{random >> 68:03x}{0x8 | (random >> 62) & 0x3:x}{random & (1 << 60) - 1:015x}"
+    variant = 0x8 | (random >> 62) & 0x3  # RFC 9562 section 5.7
+    return f"{int(unix_seconds * 1000):012x}7{random >> 68:03x}{variant:x}{random & (1 << 60) - 1:015x}"
 
 
 def created_at(ident: str) -> float:

@@ -1,7 +1,8 @@
 """From the end of data to the reply: what becomes of a message, and custody of it before it is answered 250.
 
-The whole transaction has one fate. Order: hop limit, the operator's handlers, decisions about what they changed,
-examination for reports, fates, and the queue's door in, which answers only when all is on stable storage.
+The whole transaction has one fate. Order: hop limit, the operator's handlers, decisions about what they
+changed, examination for reports, fates, and the queue's door in, which answers only when all is on stable
+storage.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
-from angarium.mail.header import split_content
+from angarium.mail.header import header_section
 from angarium.mail.mime import MAX_READ
 from angarium.mail.status import Reply, reply
 from angarium.mail.trace import Hop, count_received, received_field
@@ -39,10 +40,14 @@ TOO_MANY_HOPS = reply(554, "5.4.6 too many hops: this mail is in a loop")
 ONE_RECIPIENT = reply(451, "4.3.0 Local policy failed; try again later")
 """`smtp_server_message_received` gave a message more recipients: `smtp_server_data` is the place for that."""
 OWN_RIGHTS = frozenset({"relay_hosts", "relay_from", "relay_from_authz"})
-"""Rights of the sender: those who have one are told of failures; strangers, whose sender may be forged, are not."""
+"""Rights of the sender: those who have one are told of failures; strangers, whose sender may be forged, are
+not.
+"""
 TOO_LONG = reply(451, "4.4.5 data_processing_timeout exceeded")
 MAX_INLINE = 64 * 1024
 """Octets that are examined at once; more are examined in a thread, so that other sessions go on."""
+NO_TRACE = Trace()
+_OF_HEADERS = frozenset({"prepend_header", "remove_header"})
 NO_CUSTODY = reply(452, "4.3.1 the message cannot be stored now; try again later")
 
 
@@ -75,7 +80,7 @@ class Draft:
     decision: Decision
     report: Report | None = None
     fate: Fate | None = None
-    trace: Trace = Trace()
+    trace: Trace = NO_TRACE
     """What the report proves about which message of ours it means."""
 
     @property
@@ -117,8 +122,7 @@ class _Taking:
         return reply(250, "2.0.0 OK ids=" + " ".join(arrival.ident for arrival in arrivals))
 
     def _count_hops(self) -> None:
-        section, _ = split_content(bytes(self.content[0]))
-        if count_received(section) > self.session.options.max_hops:
+        if count_received(header_section(bytes(self.content[0]))) > self.session.options.max_hops:
             raise Refusal(TOO_MANY_HOPS)
 
     # What handlers may change
@@ -129,7 +133,8 @@ class _Taking:
         message = Message(self.sender, recipients, bytes(self.content[0]), self.meta)
         await self._notify("smtp_server_data", message)
         if message.changes:
-            self.content = list(message.parts)
+            if _changes(message) & _OF_HEADERS:
+                self.content = list(message.parts)
             self.accepted = await self._decide_again("smtp_server_data", message, self.accepted)
             self.sender = message.sender
             self.queue = message.queue
@@ -149,7 +154,15 @@ class _Taking:
                 raise Refusal(ONE_RECIPIENT)
             draft.decision = accepted[0].decision
             arrival.envelope = self._envelope(message.sender, accepted[0].recipient)
+            self._take_headers(arrival, message)
+
+    def _take_headers(self, arrival: Arrival, message: Message) -> None:
+        """Take over changed header fields; fields put above leave the content what the others share."""
+        changed = _changes(message)
+        if "remove_header" in changed:
             arrival.prefix, arrival.content = b"", list(message.parts)
+        elif "prepend_header" in changed:
+            arrival.prefix = message.parts[0] + arrival.prefix
 
     async def _notify(self, event: str, message: Message) -> None:
         refusal = await self.session.handlers.notify(event, message)
@@ -318,6 +331,10 @@ def _shown(draft: Draft, report: Report) -> ReceivedReport:
         trace=MappingProxyType(dict(draft.trace.data or {})),
         is_queued=fate is not None and fate.queue,
     )
+
+
+def _changes(message: Message) -> set[str]:
+    return {change.what for change in message.changes}
 
 
 def _found(report: Report | None) -> Found | None:

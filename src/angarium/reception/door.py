@@ -44,7 +44,10 @@ class Whereabouts(msgspec.Struct, frozen=True):
 
 
 class Door:
-    """The shared side of reception. `configuration` is replaced whole; sessions look it up at each command."""
+    """The shared side of reception.
+
+    `configuration` is replaced whole; sessions look it up at each command.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,6 @@
-"""The operator's handlers as one session calls them: each failure costs one command, each answer is remembered."""
+"""The operator's handlers as one session calls them: each failure costs one command, each answer is
+remembered.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The envelope that a client is building: each recipient decided at its RCPT, all of one fate.
 
-Promises that a decision is made with the session as it is at that moment, and that recipients whose mail would
-have different fates never share a transaction (contract 2.5).
+Promises that a decision is made with the session as it is at that moment, and that recipients whose mail
+would have different fates never share a transaction (contract 2.5).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ async def ask(
     transaction: TransactionKind | None,
     written_by: HandlerPlace | None = None,
 ) -> Decision | Reply:
-    """Decide whether mail from sender to recipient is taken in this session; a Reply where a handler failed."""
+    """Decide whether mail from sender to recipient is taken now; a Reply where a handler failed."""
     context = await context_of(session, sender, recipient, transaction, written_by)
     return context if isinstance(context, Reply) else decide(session.door.configuration, context)
 
@@ -94,7 +94,7 @@ async def context_of(
     transaction: TransactionKind | None,
     written_by: HandlerPlace | None = None,
 ) -> Context | Reply:
-    """What a decision reads of this session now, handlers' answers included; a Reply where a handler failed."""
+    """What a decision reads now, handlers' answers included; a Reply where a handler failed."""
     configuration, options, where = session.door.configuration, session.options, session.whereabouts
     context = Context(
         listener=where.listener.label,
