@@ -75,19 +75,28 @@ def test_the_reply_names_one_message_for_each_recipient(serve):
     serve(test)
 
 
-def test_content_is_stored_once(serve):
-    """A hundred recipients of a megabyte take one megabyte of the spool."""
+MARKED = """
+@policy.on
+def smtp_server_message_received(message, conn_meta):
+    message.prepend_header("X-For", str(message.recipients[0]))
+"""
+
+
+@pytest.mark.parametrize("program", ["", MARKED])
+def test_content_is_stored_once(serve, program):
+    """A hundred recipients of a megabyte take one megabyte of the spool, also where each has a field of its
+    own.
+    """
 
     async def test(house):
         client = await house.connect()
-        content = b"Subject: big\r\n\r\n" + b"x" * 70 * 14_000
         content = b"Subject: big\r\n\r\n" + (b"x" * 70 + b"\r\n") * 14_000
         before = _written(house)
         people = [f"r{number}@a.example" for number in range(100)]
         await client.send("x@customer.example", *people, content=content)
         assert _written(house) - before < 2 * len(content)
 
-    serve(test, queues="[queue.default]\nrouting_domain = '[127.0.0.1]:1'\n")
+    serve(test, program=program, queues="[queue.default]\nrouting_domain = '[127.0.0.1]:1'\n")
 
 
 def _written(house):

@@ -165,7 +165,7 @@ def test_pipelining(serve):
 
 
 def test_protocol_names(serve):
-    """`with` says SMTP after HELO, ESMTP after EHLO, UTF8SMTP where SMTPUTF8 was asked for (RFC 3848, 6531)."""
+    """`with` says SMTP after HELO, ESMTP after EHLO, UTF8SMTP with SMTPUTF8 (RFC 3848, 6531)."""
 
     async def test(house):
         said = []

@@ -1,0 +1,45 @@
+"""mail.header: the header section as it came."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from angarium.mail.header import Headers, header_section, split_content
+
+
+@pytest.mark.parametrize(
+    ("content", "section", "body"),
+    [
+        (b"A: 1\r\n\r\nbody\r\n", b"A: 1\r\n", b"body\r\n"),
+        (b"A: 1\n\nbody\n", b"A: 1\n", b"body\n"),
+        (b"A: 1\r\n\nbody", b"A: 1\r\n", b"body"),
+        (b"\r\nbody", b"", b"body"),
+        (b"\nbody", b"", b"body"),
+        (b"A: 1\r\nB: 2", b"A: 1\r\nB: 2", b""),
+        (b"", b"", b""),
+        (b"A: 1\r\n\r\n\r\nx", b"A: 1\r\n", b"\r\nx"),
+    ],
+)
+def test_split(content, section, body):
+    """The first empty line ends the header section and belongs to neither part."""
+    assert split_content(content) == (section, body)
+
+
+@given(st.binary(max_size=40).map(lambda octets: octets.replace(b"a", b"\n").replace(b"b", b"\r\n\r\n")))
+def test_nothing_is_lost(content):
+    """Section, at most one empty line, body: together they are the content."""
+    section, body = split_content(content)
+    assert content.startswith(section)
+    assert content[len(section) :] in (body, b"\n" + body, b"\r\n" + body)
+    assert header_section(content) == section
+
+
+def test_fields():
+    """Names compare without case, folds go, what is no field is passed over, strange octets survive."""
+    headers = Headers(b"Subject: a\r\n  b\r\nno field\r\nX-A : 1\r\nx-a:\xff\r\nsubject:2\r\n")
+    assert headers.get("SUBJECT") == "a  b"
+    assert headers.get_all("subject") == ("a  b", "2")
+    assert headers.get("x-a") == "1"
+    assert headers.get_all("X-A")[1].encode("utf-8", "surrogateescape") == b"\xff"
+    assert "Missing" not in headers
+    assert [name for name, _ in headers] == ["Subject", "X-A", "x-a", "subject"]

@@ -1,0 +1,63 @@
+"""net.accept: sockets that listen, and accepting that no error ends."""
+
+import asyncio
+import os
+import resource
+import socket
+
+import pytest
+
+from angarium.net.accept import Acceptor, BindError, bind, split_listen
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("127.0.0.1:25", ("127.0.0.1", 25)), ("[::1]:2525", ("::1", 2525)), ("[::]:0", ("::", 0))],
+)
+def test_split_listen(text, parts):
+    """IPv6 addresses stand in brackets."""
+    assert split_listen(text) == parts
+
+
+def test_an_address_in_use():
+    """The error says which address and why."""
+    with bind("127.0.0.1:0") as sock:
+        port = sock.getsockname()[1]
+        with pytest.raises(BindError, match=f"127.0.0.1:{port}"):
+            bind(f"127.0.0.1:{port}")
+
+
+def test_accepting_goes_on_after_the_descriptors_ran_out(caplog):
+    """EMFILE pauses the listener; what waited is accepted when there are descriptors again (W40)."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        accepted = asyncio.Queue()
+        sock = bind("127.0.0.1:0")
+        acceptor = Acceptor(sock, accepted.put_nowait)
+        client = socket.socket()
+        client.setblocking(False)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        fillers = [os.dup(0)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fillers[0] + 1, hard))
+        try:
+            while True:
+                fillers.append(os.dup(0))
+        except OSError:
+            pass
+        try:
+            await loop.sock_connect(client, sock.getsockname())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            for filler in fillers:
+                os.close(filler)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        async with asyncio.timeout(5):
+            server = await accepted.get()
+        assert "cannot accept" in caplog.text
+        server.close()
+        client.close()
+        acceptor.close()
+
+    asyncio.run(main())

@@ -1,0 +1,99 @@
+"""queue.notice: what a failed message's sender is told, as others read it."""
+
+import email
+import email.policy
+
+import pytest
+
+from angarium.mail.address import Address
+from angarium.mail.status import reply
+from angarium.queue.notice import MAX_RETURNED_HEADERS, Failure, failure_notice
+from angarium.reports.detect import examine
+
+ORIGINAL = b"From: a@b.example\r\nSubject: hi\r\nMessage-ID: <1@b.example>\r\n\r\nbody\r\n"
+
+
+def notice(original=ORIGINAL, **changes):
+    failure = {
+        "sender": Address.parse("a@b.example"),
+        "recipient": Address.parse("c@d.example"),
+        "reply": reply(550, "5.1.1 no such user"),
+        "remote_mta": "mx.d.example",
+        "arrival": 1_700_000_000.0,
+    } | changes
+    return failure_notice(
+        Failure(**failure), original, hostname="mx.example", ident="0" * 32, now=1_700_000_100.0
+    )
+
+
+def fields(content):
+    """The per-message and per-recipient fields."""
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
+    return [dict(block.items()) for block in list(parsed.iter_parts())[1].get_payload()]
+
+
+def test_the_fields():
+    """RFC 3464: who reports, who failed, how, and what the remote host said."""
+    message, recipient = fields(notice(envid="QQ1", orcpt="rfc822;C@D.example"))
+    assert message["Reporting-MTA"] == "dns; mx.example"
+    assert message["Original-Envelope-Id"] == "QQ1"
+    assert recipient == {
+        "Original-Recipient": "rfc822;C@D.example",
+        "Final-Recipient": "rfc822; c@d.example",
+        "Action": "failed",
+        "Status": "5.1.1",
+        "Diagnostic-Code": "smtp; 550 5.1.1 no such user",
+        "Remote-MTA": "dns; mx.d.example",
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "expired", "status"),
+    [
+        (reply(550, "5.1.1 no"), False, "5.1.1"),
+        (reply(550, "no"), False, "5.0.0"),
+        (reply(550, "4.2.1 odd"), False, "5.0.0"),
+        (reply(451, "4.3.0 later"), True, "5.4.7"),
+    ],
+)
+def test_the_status_is_permanent(said, expired, status):
+    """Whatever the last reply was, a failure's status is of class 5."""
+    assert fields(notice(reply=said, expired=expired))[1]["Status"] == status
+
+
+def test_only_headers_return():
+    """The body stays here, and of the headers a bounded part returns."""
+    content = notice(b"X: " + b"y" * 2 * MAX_RETURNED_HEADERS + b"\r\n\r\nsecret body\r\n")
+    assert b"secret body" not in content
+    assert len(content) < MAX_RETURNED_HEADERS + 5000
+
+
+def test_our_own_parser_understands_it():
+    """A notice is an out-of-band bounce to whoever gets it."""
+    report = examine(notice(), null_sender=True)
+    assert (report.kind, report.by_shape) == ("oob", False)
+    assert report.failed[0].address == "c@d.example"
+    assert report.original.message_id == "<1@b.example>"
+
+
+def test_addresses_beyond_ascii():
+    """UTF-8 addresses make an RFC 6533 report."""
+    content = notice(recipient=Address.parse("ü@d.example"))
+    assert b"message/global-delivery-status" in content
+    assert "Final-Recipient: utf-8; ü@d.example".encode() in content
+
+
+@pytest.mark.parametrize(
+    "original", [b"", b"\r\n", b"no colon\r\n\r\n", b"\xff\xfe: x\r\n\r\n", b"--=_0\r\n\r\n"]
+)
+def test_whatever_the_original_was(original):
+    """An odd original makes no odd notice: three parts, no defects in its structure."""
+    parsed = email.message_from_bytes(notice(original), policy=email.policy.default)
+    assert len(list(parsed.iter_parts())) == 3
+
+
+def test_no_line_of_a_reply_becomes_a_field():
+    """A remote host's many-lined reply stands in one line."""
+    _, recipient = fields(notice(reply=reply(550, "5.1.1 one\nBcc: x@y.example\n\ntwo")))
+    assert recipient["Diagnostic-Code"].count("Bcc") == 1
+    assert "Bcc" not in recipient
