@@ -10,7 +10,15 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from angarium.policy.compare import Change, Comparison, compare
+from angarium.policy.compare import (
+    HAD_NONE,
+    HAVE_NONE,
+    WITH_RIGHT,
+    WITHOUT_RIGHT,
+    Change,
+    Comparison,
+    compare,
+)
 from angarium.policy.config import Configuration
 from angarium.policy.decision import Decision
 from angarium.policy.prove import prove
@@ -24,6 +32,13 @@ from tests.policy.whole_configurations import (
     sessions,
 )
 
+RIGHTS = {
+    WITHOUT_RIGHT: (False, False),
+    WITH_RIGHT: (True, True),
+    HAD_NONE: (False, True),
+    HAVE_NONE: (True, False),
+}
+"""Rights before and after of the senders that a row is about."""
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
 """Without shrinking, which would take minutes here."""
 MAIN = (
@@ -72,8 +87,7 @@ class Sides:
             return False
         sender = "<>" if asked["sender"] is None else key_for(keys, asked["sender"])
         if change.who is not None:
-            rights = self.rights(asked)
-            return rights == ((True, True) if change.who.startswith("with a") else (False, False))
+            return self.rights(asked) == RIGHTS[change.who]
         if change.senders and sender not in change.senders:
             return False
         if asked["identity"] in change.but_identities:

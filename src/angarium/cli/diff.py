@@ -13,6 +13,9 @@ from angarium.cli.configuration import load_or_exit
 from angarium.policy.compare import Change, Comparison, Outcome, compare
 from angarium.policy.prove import places
 
+SHOWN = 100
+"""Rows that are printed for people."""
+
 
 def diff(
     old: Annotated[Path, typer.Argument(help="The configuration in force.")],
@@ -39,11 +42,13 @@ def _fields(found: Comparison) -> dict[str, Any]:
 def _show(found: Comparison) -> None:
     out = console()
     table = new_table("who", "to", "before", "after")
-    for change in found.changes:
+    for change in found.changes[:SHOWN]:
         whom = _whose(change) + on(change.listeners, found.listeners)
         table.add_row(*map(Text, (whom, _to(change), _answer(change.before), _answer(change.after))))
     if found.changes:
         out.print(table)
+    if len(found.changes) > SHOWN:
+        out.print(f"{counted(len(found.changes) - SHOWN, 'more row')}: --json has them", style="bold")
     for label in found.gone:
         out.print(f"listener {label} is gone", style="bold")
     for label in found.new:

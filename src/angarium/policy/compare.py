@@ -34,6 +34,8 @@ from angarium.policy.space import (
 
 WITHOUT_RIGHT = "without a right of their own"
 WITH_RIGHT = "with a right of their own"
+HAD_NONE = "that had no right of their own"
+HAVE_NONE = "that have no right of their own any more"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -53,7 +55,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[str, ...]
     peers: Region = EVERYONE
     who: str | None = None
-    """Whose: of senders without (or with) a right of their own; None: of those that the row names."""
+    """Whose, if not of everyone that the row names: WITHOUT_RIGHT, WITH_RIGHT, HAD_NONE or HAVE_NONE."""
     identities: tuple[str, ...] = ()
     but_identities: tuple[str, ...] = ()
     """Where no identity is needed: those whose answer stays."""
@@ -123,6 +125,7 @@ class _Block(NamedTuple):
     rule: Rule
     senders: tuple[str, ...] = ()
     """Keys; empty: any."""
+    who: str | None = None
 
 
 class _Pair:
@@ -152,17 +155,30 @@ class _Pair:
     # Who gained, who lost a right
 
     def _blocks(self) -> Iterator[_Block]:
+        yield from self._by_address()
         found: dict[_Block, list[str]] = {}
-        is_moved = any(group.had is not group.has for group in self.groups.values())
         for members in classes(self.views, senders(self.views)).values():
             name = members[0][1]
             entries = [view.tables.lookup(name, view.scope) for view in self.views]
-            if is_moved or not self._is_same(name, entries):
+            if not self._is_same(name, entries):
                 for block in self._class_blocks(name, entries):
                     found.setdefault(block, []).extend(key for key, _ in members)
         every = set(senders(self.views))
         for block, keys in found.items():
             yield block._replace(senders=() if set(keys) == every else tuple(keys))
+
+    def _by_address(self) -> Iterator[_Block]:
+        """Peers that relay_hosts names now or named before: no sender of theirs needs another right."""
+        moved: dict[tuple[bool, Stance, Stance, Rule], list[Network]] = {}
+        for atom in self.cover.atoms:
+            group = self.groups[atom.network]
+            if group.had is not group.has:
+                decision = (self.new if group.has else self.old).by_address(atom.address)
+                key = group.has, group.old, group.new, Rule.of(decision.decided_by)
+                moved.setdefault(key, []).append(atom.network)
+        for (gained, old, new, rule), networks in moved.items():
+            region = self.cover.region(networks)
+            yield _Block(gained, old, new, region, (), (), rule, (), HAD_NONE if gained else HAVE_NONE)
 
     def _is_same(self, name: str, entries: list[Entry | None]) -> bool:
         first, second = (_grants(entry) for entry in entries)
@@ -178,10 +194,10 @@ class _Pair:
         for atom in cover.atoms:
             network = self.holders.find(atom.address)
             group = self.groups[network] if network in self.groups else self._group(atom.address)
-            if group.had and group.has:
+            if group.had or group.has:
                 continue
             for identity in identities:
-                moved = self._moved(group, atom.address, identity, name)
+                moved = self._moved(atom.address, identity, name)
                 if moved is not None:
                     by_identity = held.setdefault((moved[0], group.old, group.new, moved[1]), {})
                     by_identity.setdefault(identity or "", []).append(atom.network)
@@ -193,21 +209,12 @@ class _Pair:
                 else:
                     yield _Block(gained, old, new, region, tuple(names), (), rule)
 
-    def _moved(
-        self, group: _Group, peer: IPAddress, identity: str | None, name: str
-    ) -> tuple[bool, Rule] | None:
+    def _moved(self, peer: IPAddress, identity: str | None, name: str) -> tuple[bool, Rule] | None:
         """Whether a right of the sender's own came or went, and the line that gives or gave it."""
-        had = self._right(self.old, peer, identity, name, by_address=group.had)
-        has = self._right(self.new, peer, identity, name, by_address=group.has)
-        if (had is None) == (has is None):
+        had, has = (view.by_sender(peer, identity, name) for view in self.views)
+        if had.may_relay is has.may_relay:
             return None
-        return has is not None, Rule.of((has or had).decided_by)  # type: ignore[union-attr]
-
-    def _right(
-        self, view: View, peer: IPAddress, identity: str | None, name: str, *, by_address: bool
-    ) -> Decision | None:
-        decision = view.by_address(peer) if by_address else view.by_sender(peer, identity, name)
-        return decision if decision.may_relay else None
+        return has.may_relay, Rule.of((has if has.may_relay else had).decided_by)
 
     def _identities(self, name: str, entries: list[Entry | None]) -> list[str | None]:
         named = dict.fromkeys(
@@ -239,55 +246,53 @@ class _Recipients:
         self.every = recipients(pair.views)
 
     def changes(self) -> Iterator[Change]:
-        rows: dict[tuple[Any, ...], dict[str, tuple[Outcome, Outcome]]] = {}
+        rows: dict[tuple[str, bool, Outcome, Outcome], dict[str, tuple[Outcome, Outcome]]] = {}
         for members in classes(self.pair.views, self.every).values():
             for whom, routes, before, after in self._class(members[0][1]):
                 row = rows.setdefault((whom, routes, _plain(before), _plain(after)), {})
                 for key, address in members:
                     row[key] = self._own_rules(address, whom, before, after)
         for (whom, routes, before, after), found in rows.items():
-            yield self._change(whom, before, after, found, routes=routes)
+            base = self._change(whom, before, after, found, routes=routes)
+            if whom not in _MOVED:
+                yield base
+            for block in self.blocks:
+                if whom == _MOVED[not block.gained]:
+                    yield _of_block(base, block)
 
-    def _class(self, address: Address) -> Iterator[tuple[Any, bool, Outcome, Outcome]]:
+    def _class(self, address: Address) -> Iterator[tuple[str, bool, Outcome, Outcome]]:
         """Which of the senders see a change with this recipient."""
-        plain: dict[Any, tuple[Outcome, Outcome]] = {}
+        plain: dict[str, tuple[Outcome, Outcome]] = {}
         for routes in (False, True):
             asked = Address(f"{address.local_part}%elsewhere", address.domain) if routes else address
             for whom, *pair in self._asked(asked):
-                before, after = _without_details(*pair) if isinstance(whom, _Block) else pair
+                before, after = _without_details(*pair) if whom in _MOVED else pair
                 if routes and whom in plain and _same(plain[whom], (before, after)):
                     continue
                 if not routes:
                     plain[whom] = before, after
                 yield whom, routes, before, after
 
-    def _asked(self, address: Address) -> Iterator[tuple[Any, Outcome, Outcome]]:
+    def _asked(self, address: Address) -> Iterator[tuple[str, Outcome, Outcome]]:
         stranger = [_outcome(self._ask(view, address, righted=False)) for view in self.pair.views]
         righted = [_outcome(self._ask(view, address, righted=True)) for view in self.pair.views]
-        differs = not _equal(*stranger)
-        if differs:
-            yield WITHOUT_RIGHT, stranger[0], stranger[1]
-        if not _equal(*righted) and self.pair.keeps_rights:
-            yield WITH_RIGHT, righted[0], righted[1]
-        for block in self.blocks:
-            pair = (stranger[0], righted[1]) if block.gained else (righted[0], stranger[1])
-            if not _equal(*pair):
-                before, after = pair
-                given = (block.rule,)
-                if block.gained:
-                    after = msgspec.structs.replace(after, rules=given)
-                else:
-                    before = msgspec.structs.replace(before, rules=given)
-                yield block, before, after
+        asked = [(WITHOUT_RIGHT, stranger[0], stranger[1])]
+        if self.pair.keeps_rights:
+            asked.append((WITH_RIGHT, righted[0], righted[1]))
+        if any(block.gained for block in self.blocks):
+            asked.append((_GAINED, stranger[0], righted[1]))
+        if not all(block.gained for block in self.blocks):
+            asked.append((_LOST, righted[0], stranger[1]))
+        return (row for row in asked if not _equal(row[1], row[2]))
 
     def _ask(self, view: View, address: Address, *, righted: bool) -> Decision:
         return view.to(address, self.old if view is self.pair.old else self.new, righted=righted)
 
     def _own_rules(
-        self, address: Address, whom: Any, before: Outcome, after: Outcome
+        self, address: Address, whom: str, before: Outcome, after: Outcome
     ) -> tuple[Outcome, Outcome]:
         """The lines that answer for this very domain, in place of its class's."""
-        if isinstance(whom, _Block):
+        if whom in _MOVED:
             return before, after
         righted = whom == WITH_RIGHT
         own = [_rule(self._ask(view, address, righted=righted), righted=righted) for view in self.pair.views]
@@ -298,14 +303,13 @@ class _Recipients:
 
     def _change(
         self,
-        whom: Any,
+        whom: str,
         before: Outcome,
         after: Outcome,
         found: dict[str, tuple[Outcome, Outcome]],
         *,
         routes: bool,
     ) -> Change:
-        is_block = isinstance(whom, _Block)
         keys = tuple(found)
         but = tuple(key for key in self.every if key not in found) if ANY_DOMAIN in found else ()
         rules = [
@@ -313,17 +317,34 @@ class _Recipients:
         ]
         return Change(
             listeners=(self.pair.label,),
-            peers=whom.peers if is_block else self.region,
-            who=None if is_block else whom,
-            identities=whom.identities if is_block else (),
-            but_identities=whom.but_identities if is_block else (),
-            senders=whom.senders if is_block else (),
+            peers=self.region,
+            who=whom,
             recipients=() if len(keys) == len(self.every) else keys,
             but=but,
             routes=routes,
             before=msgspec.structs.replace(before, rules=rules[0]),
             after=msgspec.structs.replace(after, rules=rules[1]),
         )
+
+
+_GAINED, _LOST = "gained", "lost"
+_MOVED = (_GAINED, _LOST)
+"""Whom rows are about before they are told for each block of senders."""
+
+
+def _of_block(change: Change, block: _Block) -> Change:
+    """A change for those who gained or lost a right, told for one block of them."""
+    before, after, rule = change.before, change.after, (block.rule,)
+    return msgspec.structs.replace(
+        change,
+        peers=block.peers,
+        who=block.who,
+        identities=block.identities,
+        but_identities=block.but_identities,
+        senders=block.senders,
+        before=before if block.gained else msgspec.structs.replace(before, rules=rule),
+        after=msgspec.structs.replace(after, rules=rule) if block.gained else after,
+    )
 
 
 _ANSWERS: dict[Verdict, Answer] = {
@@ -412,7 +433,7 @@ def _with_and_without(changes: list[Change]) -> list[Change]:
     kept: dict[tuple[Any, ...], Change] = {}
     for change in changes:
         key: tuple[Any, ...] = (change,)
-        if change.who is not None:
+        if change.who in (WITHOUT_RIGHT, WITH_RIGHT):
             key = (change.listeners, change.peers, change.recipients, change.routes)
             key += (_plain(change.before), _plain(change.after))
         if key in kept and kept[key].who != change.who:
