@@ -43,6 +43,8 @@ class Bound(msgspec.Struct, frozen=True):
     """The option that says so, if it is one."""
     until: float | None = None
     """By the clock of `now`, where only time is needed."""
+    queue: Hashable = None
+    """Whose option it is, where it is a queue's."""
 
 
 class Then(Enum):
@@ -276,8 +278,8 @@ class Path(Generic[Item, Connection]):
             return Bound(f"max_message_rate {rate.rate}", "max_message_rate", now + wait)
         if self._parked_items == self.waiting:
             until, _, queue = self._parked[0]
-            shown = queue.throttle.rate if queue.throttle is not None else ""
-            return Bound(f"max_message_rate {shown} of queue {queue.name}", "max_message_rate", until)
+            rate_of = queue.throttle.rate if queue.throttle is not None else ""
+            return Bound(f"max_message_rate {rate_of}", "max_message_rate", until, queue.name)
         found = self.bound(now)
         if found is _AT_LIMIT:
             return Bound(f"connection_limit {self.limits.connections}", "connection_limit")

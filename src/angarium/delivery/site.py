@@ -15,7 +15,7 @@ import msgspec
 from angarium.delivery.agent_session import AgentSession
 from angarium.delivery.link import Setup, Trouble
 from angarium.delivery.outcome import EXPIRED, Blame, Kind, Outcome, Peer, Stage
-from angarium.delivery.path import Limits, Path, Then
+from angarium.delivery.path import Bound, Limits, Path, Then
 from angarium.delivery.session import Session
 from angarium.delivery.way import Target, Way
 from angarium.policy.config import QueueConfig
@@ -43,6 +43,7 @@ _TOLD_AT_ONCE = 100
 MAX_THROTTLES = 10_000
 """Above that, those that have nothing to remember are forgotten."""
 
+_UNBOUND = Bound("")
 Settle = Callable[[Message, Outcome], None]
 AnySession = Session | AgentSession
 
@@ -429,9 +430,10 @@ class Site:
     def state(self) -> SiteState:
         """The site as it is now."""
         now = self._loop.time()
-        bound = self.path.binding(now)
-        written = self.way.options.sources.get(bound.option) if bound else None
-        until = bound.until if bound else None
+        bound = self.path.binding(now) or _UNBOUND
+        text, sources = bound.text, self.way.options.sources
+        if isinstance(bound.queue, ScheduledQueue):
+            text, sources = f"{text} of queue {bound.queue.name}", bound.queue.config.sources
         return SiteState(
             site=self.name,
             hosts=tuple(f"{host.name}:{host.port}" for host in self.way.plan.hosts),
@@ -439,9 +441,9 @@ class Site:
             connections=self.path.established,
             idle=len(tuple(self.path.idle)),
             opening=self.path.opening,
-            bound_by=bound.text if bound else "",
-            bound_at=str(written or ""),
-            bound_until=None if until is None else self._setup.clock() + until - now,
+            bound_by=text,
+            bound_at=str(sources.get(bound.option, "")),
+            bound_until=None if bound.until is None else self._setup.clock() + bound.until - now,
             quiet_until=self.quiet_until if self.is_quiet else None,
             last_trouble=str(self._trouble or ""),
             sessions=tuple((session.ident, session.doing) for session in self.sessions),

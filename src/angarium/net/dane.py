@@ -11,9 +11,23 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509 import BasicConstraints, SubjectAlternativeName
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
 DANE_TA, DANE_EE = 2, 3
+# An authority of one's own need not follow the rules of the web's; it must be one, and the name must be there.
+_POLICY = PolicyBuilder().extension_policies(
+    ca_policy=ExtensionPolicy.permit_all().require_present(BasicConstraints, Criticality.AGNOSTIC, None),
+    ee_policy=ExtensionPolicy.permit_all().require_present(
+        SubjectAlternativeName, Criticality.AGNOSTIC, None
+    ),
+)
 _DIGESTS: dict[int, hashes.HashAlgorithm] = {1: hashes.SHA256(), 2: hashes.SHA512()}
 
 
@@ -78,7 +92,7 @@ def _is(record: Tlsa, certificate: x509.Certificate) -> bool:
 
 def _leads_to(anchors: list[x509.Certificate], chain: list[x509.Certificate], name: str) -> bool:
     try:
-        verifier = PolicyBuilder().store(Store(anchors)).build_server_verifier(x509.DNSName(name))
+        verifier = _POLICY.store(Store(anchors)).build_server_verifier(x509.DNSName(name))
         verifier.verify(chain[0], chain[1:])
     except (VerificationError, ValueError):
         return False

@@ -31,8 +31,10 @@ _SOA = ["ns. hostmaster. 1 3600 600 86400 {ttl}"]
 class DnsServer:
     """Serves `zone` until the block ends; it may be changed meanwhile. `ttl` is that of every record."""
 
-    def __init__(self, zone: Zone, *, ttl: int = 300) -> None:
+    def __init__(self, zone: Zone, *, ttl: int = 300, is_secure: bool = False) -> None:
         self.zone = zone
+        self.is_secure = is_secure
+        """Whether it says that DNSSEC vouches for its answers; it does not sign them."""
         self.ttl = ttl
         self.asked: Counter[tuple[str, str]] = Counter()
         """How often each (name, type) was asked for."""
@@ -66,6 +68,8 @@ class DnsServer:
         if self.zone.get(name) == "SILENCE":
             return None
         response = dns.message.make_response(query, recursion_available=True)
+        if self.is_secure:
+            response.flags |= dns.flags.AD
         self._fill(response, name, question.rdtype)
         octets = response.to_wire()
         return octets if len(octets) <= size else _truncated(query)

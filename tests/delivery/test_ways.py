@@ -1,0 +1,394 @@
+"""Ways out: shaping, rates, egress, protocols, and a configuration that changes under way."""
+
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from angarium.delivery.agents import safe_component
+from angarium.delivery.outcome import Kind
+from angarium.delivery.routes import Terms
+from angarium.policy.config import Protocol, Source
+from angarium.policy.egress import Egress, EgressSource
+from angarium.policy.hooks import Handler, Hooks, reject
+from angarium.policy.shaping import Shaping
+from angarium.policy.throttle import Rate
+from angarium.spool.errors import SpoolError
+from angarium.testing.nexthop import Do, NextHop
+
+
+def times_of(run, number, queue_options=None, **shaping):
+    """Deliver messages that come together; returns when each was settled, in seconds from the beginning."""
+
+    async def test(house):
+        times, begun = [], house.clock.now()
+        settle = house.dispatcher._services.settle
+        house.dispatcher._services.settle = lambda message, outcome: (
+            times.append(round(house.clock.now() - begun, 3)),
+            settle(message, outcome),
+        )
+        async with NextHop() as hop:
+            await house.deliver(house.queue(f"example.net!{hop.route}", **(queue_options or {})), number)
+            return times, hop
+
+    return run(test, shaping=shaping)
+
+
+def test_message_rate_of_a_site(run):
+    """The burst goes at once, then one message after the other."""
+    times, _ = times_of(run, 6, max_message_rate=Rate(1, 10.0, 2))
+    assert times == pytest.approx([0, 0, 10, 20, 30, 40], abs=0.1)
+
+
+def test_message_rate_of_a_queue(run):
+    """A queue may have a rate of its own."""
+    times, _ = times_of(run, 4, {"max_message_rate": Rate(1, 60.0, 1)})
+    assert times == pytest.approx([0, 60, 120, 180], abs=0.1)
+
+
+def test_connection_rate(run):
+    """New connections come no faster than they may; what is open is used meanwhile."""
+    times, hop = times_of(
+        run, 4, max_connection_rate=Rate(1, 30.0, 1), max_deliveries_per_connection=2, connection_limit=4
+    )
+    assert (hop.connections, times) == (2, pytest.approx([0, 0, 30, 30], abs=0.1))
+
+
+def test_a_slow_queue_holds_up_no_other(run):
+    """What waits for its own rate lets others of its site go first."""
+
+    async def test(house):
+        async with NextHop() as hop:
+            slow = house.queue(f"slow.example!{hop.route}", max_message_rate=Rate(1, 3600.0, 1))
+            fast = house.queue(f"fast.example!{hop.route}")
+            waiting = house.send(slow, 3)
+            begun = house.clock.now()
+            house.send(fast, 20)
+            await house.until(21)
+            seconds = house.clock.now() - begun
+            [state] = house.dispatcher.snapshot()
+            done = [message.ident in house.settled for message in waiting]
+            return done, seconds, state
+
+    done, seconds, state = run(test)
+    assert (done, seconds < 1, state.waiting) == ([True, False, False], True, 2)
+    assert state.bound_by.startswith("max_message_rate 1/hour of queue slow.example!")
+    assert state.bound_until is not None
+
+
+def test_a_rate_outlives_its_site(run):
+    """A site that was forgotten has not forgotten what it let through."""
+
+    async def test(house):
+        async with NextHop() as hop:
+            queue = house.queue(f"example.net!{hop.route}")
+            await house.deliver(queue)
+            await house.sleep(30)
+            assert house.dispatcher.snapshot() == []
+            begun = house.clock.now()
+            await house.deliver(queue)
+            return house.clock.now() - begun
+
+    assert run(test, shaping={"max_message_rate": Rate(1, 60.0, 1)}) == pytest.approx(30, abs=0.1)
+
+
+def test_the_binding_limit_has_its_place(run):
+    """An operator is told which limit holds mail up, and where it is written."""
+
+    async def test(house):
+        async with NextHop({"mail": Do.HANG}) as hop:
+            house.send(house.queue(f"example.net!{hop.route}"), 3)
+            await hop.until(lambda: bool(hop.commands) and len(hop.commands[0]) == 2)
+            [state] = house.dispatcher.snapshot()
+            return state
+
+    state = run(test, shaping={"connection_limit": 1})
+    assert (state.bound_by, state.bound_at) == ("connection_limit 1", "shaping.toml:2")
+
+
+def test_new_limits_hold_for_what_waits(run):
+    """A configuration that is replaced holds at once, for messages that wait already too."""
+
+    async def test(house):
+        async with NextHop() as hop:
+            sent = house.send(house.queue(f"example.net!{hop.route}"), 20)
+            await house.until(1)
+            house.dispatcher.reconfigure(Terms(shaping=Shaping({"connection_limit": (4, Source("s", 1))})))
+            await house.until(20)
+            return [message.ident in house.settled for message in sent], house.clock.now()
+
+    begun = run(test, shaping={"max_message_rate": Rate(1, 3600.0, 1)})
+    assert all(begun[0])
+
+
+def test_domains_with_an_entry_stand_alone(run):
+    """A domain that has an entry in a shaping file shares no connection with others of its site."""
+    zone = {name: {"MX": ["10 mx.example."]} for name in ("own.example", "other.example")}
+    zone["mx.example"] = {"A": ["127.0.0.1"]}
+    table = Shaping(domains={"own.example": {"connection_limit": (1, Source("s", 1))}})
+
+    async def test(house):
+        async with NextHop() as hop:
+            config = {"smtp_port": hop.port, "prohibited_hosts": ()}
+            outcomes = [
+                (await house.deliver(house.queue(name, **config)))[0]
+                for name in ("own.example", "other.example")
+            ]
+            return [outcome.site.replace(str(hop.port), "P") for outcome in outcomes], hop.connections
+
+    sites, connections = run(test, zone=zone, terms={"shaping": table})
+    assert (sites, connections) == (["mx.example:P;domain=own.example", "mx.example:P"], 2)
+
+
+# Egress
+
+
+def egress(*sources, **pools):
+    """Sources by their names and addresses, and pools of them."""
+    made = {name: EgressSource(name=name, source_address=address) for name, address in sources}
+    return {"egress": Egress(made, pools)}
+
+
+def test_sources_take_weighted_turns(run):
+    """Each source of a pool has its share, evenly spread; records say which one it was."""
+
+    async def test(house):
+        async with NextHop() as hop:
+            queue = house.queue(f"example.net!{hop.route}", egress_pool="p")
+            return await house.deliver(queue, 8)
+
+    terms = egress(("a", "127.0.0.2"), ("b", "127.0.0.3"), p={"a": 3, "b": 1})
+    outcomes = run(test, terms=terms)
+    names = [outcome.passage.egress_source for outcome in outcomes]
+    assert names == ["a", "a", "b", "a"] * 2
+    addresses = {(o.passage.egress_source, o.passage.source_address.partition(":")[0]) for o in outcomes}
+    assert addresses == {("a", "127.0.0.2"), ("b", "127.0.0.3")}
+    assert {outcome.passage.egress_pool for outcome in outcomes} == {"p"}
+    assert outcomes[0].site.startswith("a->[127.0.0.1]")
+
+
+def test_a_source_that_is_not_here_is_skipped(run, caplog):
+    """An address that the machine lacks is reported once and never used; it is looked at again later."""
+    there = {"127.0.0.3"}
+
+    async def test(house):
+        async with NextHop() as hop:
+            queue = house.queue(f"example.net!{hop.route}", egress_pool="p")
+            first = await house.deliver(queue, 4)
+            there.add("127.0.0.2")
+            await house.sleep(61)
+            return first + await house.deliver(queue, 4)
+
+    terms = egress(("a", "127.0.0.2"), ("b", "127.0.0.3"), p={"a": 1, "b": 1})
+    with caplog.at_level(logging.WARNING):
+        outcomes = run(test, terms=terms, is_local=there.__contains__)
+    names = Counter(outcome.passage.egress_source for outcome in outcomes)
+    assert names == {"a": 2, "b": 6}
+    assert [record.getMessage() for record in caplog.records] == [
+        "-: egress source a is skipped: 127.0.0.2 is no address of this machine"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pool", "why"),
+    [("p", "No address of the egress pool is on this machine"), ("q", "There is no egress pool q")],
+)
+def test_mail_never_leaves_by_another_address(run, pool, why):
+    """Where a pool has nothing to offer, its mail waits."""
+
+    async def test(house):
+        async with NextHop() as hop:
+            return await house.deliver(house.queue(f"example.net!{hop.route}", egress_pool=pool)), hop
+
+    [outcome], hop = run(test, terms=egress(("a", "127.0.0.2"), p={"a": 1}), is_local=lambda _: False)
+    assert (outcome.kind, hop.connections) == (Kind.TRANSIENT, 0)
+    assert why in str(outcome.reply)
+
+
+def test_a_source_has_a_name_and_a_port(run):
+    """What a source says goes before the route: its EHLO name, and the port to connect to."""
+
+    async def test(house):
+        async with NextHop() as hop:
+            sources = {"a": EgressSource(name="a", ehlo_domain="a.example", remote_port=hop.port)}
+            house.dispatcher.reconfigure(Terms(egress=Egress(sources, {"p": {"a": 1}})))
+            await house.deliver(house.queue("example.net![127.0.0.1]:1", egress_pool="p"))
+            return hop.commands[0][0]
+
+    assert run(test) == "EHLO a.example"
+
+
+def test_a_source_reaches_its_own_family(run):
+    """From an IPv6 address no IPv4 host is tried."""
+
+    async def test(house):
+        return await house.deliver(house.queue("example.net![127.0.0.1]:1", egress_pool="p"))
+
+    [outcome] = run(test, terms=egress(("six", "::1"), p={"six": 1}))
+    assert "Egress source six is IPv6" in str(outcome.reply)
+
+
+# Protocols
+
+
+def test_mx_list(run):
+    """Hosts of a list are tried in its order, and one that leads nowhere spoils nothing."""
+    zone = {"gone.example": {}, "mx.example": {"A": ["127.0.0.1"]}}
+
+    async def test(house):
+        async with NextHop() as hop:
+            mx_list = ("gone.example", f"mx.example:{hop.port}")
+            queue = house.queue("example.net", protocol=Protocol(mx_list=mx_list), prohibited_hosts=())
+            [outcome] = await house.deliver(queue)
+            return outcome, mx_list
+
+    outcome, mx_list = run(test, zone=zone)
+    assert (outcome.kind, outcome.peer.name) == (Kind.DELIVERED, "mx.example")
+    assert outcome.site == f"mx_list:{','.join(mx_list)}"
+
+
+def lmtp(run, *scripts):
+    async def test(house):
+        async with NextHop(*scripts) as hop:
+            queue = house.queue(f"example.net!{hop.route}", protocol=Protocol(kind="lmtp"))
+            return await house.deliver(queue, 2), hop
+
+    return run(test, shaping={"connection_limit": 1})
+
+
+def test_lmtp(run):
+    """LMTP begins with LHLO, and each recipient has a reply of its own."""
+    outcomes, hop = lmtp(run, {"content": ["250 2.1.5 Fine", "552 5.2.2 Full"]})
+    assert [outcome.kind for outcome in outcomes] == [Kind.DELIVERED, Kind.PERMANENT]
+    assert hop.commands[0][0] == "LHLO we.example"
+    assert {outcome.passage.protocol for outcome in outcomes} == {"LMTP"}
+    assert outcomes[0].site == f"{hop.route}@lmtp"
+
+
+def test_lmtp_knows_no_helo(run):
+    """A server that refuses LHLO speaks no LMTP: nothing bounces."""
+    outcomes, hop = lmtp(run, {"lhlo": "500 5.5.1 What"})
+    assert {outcome.kind for outcome in outcomes} == {Kind.TRANSIENT}
+    assert hop.commands == [["LHLO we.example"]]
+
+
+def maildir(run, path, number=1, **message):
+    async def test(house):
+        queue = house.queue("example.net", protocol=Protocol(kind="maildir", maildir_path=path))
+        return await house.deliver(queue, number, **message)
+
+    return run(test)
+
+
+def test_maildir(run, tmp_path):
+    """Each message is one file, with the modes that were asked for, and says who sent it."""
+    outcomes = maildir(run, f"{tmp_path}/{{domain_part}}/{{local_part}}", 3)
+    assert {(outcome.kind, outcome.passage.protocol, outcome.reply.code) for outcome in outcomes} == {
+        (Kind.DELIVERED, "Maildir", 200)
+    }
+    files = sorted((tmp_path / "example.net" / "b" / "new").iterdir())
+    assert (len(files), list((tmp_path / "example.net" / "b" / "tmp").iterdir())) == (3, [])
+    assert files[0].read_bytes() == b"Return-Path: <a@example.com>\nSubject: test\n\nhello\n"
+    assert (files[0].stat().st_mode & 0o777, files[0].parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+@pytest.mark.parametrize(
+    "local", ["../../up", '".."', '"."', "/etc/passwd", ".hidden", '"a b"', '"\\\\"', "x%2Fy"]
+)
+def test_a_recipient_stays_in_its_folder(run, tmp_path, local):
+    """Whatever a stranger writes before the @, mail lands one folder below."""
+    recipient = f'"{local}"@example.net' if "/" in local or local.startswith(".") else f"{local}@example.net"
+    [outcome] = maildir(run, f"{tmp_path}/mail/{{local_part}}", recipient=recipient)
+    assert outcome.kind is Kind.DELIVERED
+    [folder] = (tmp_path / "mail").iterdir()
+    assert len(list((folder / "new").iterdir())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mail"]
+
+
+def test_components():
+    """Different texts stay different; what is too long is refused."""
+    texts = ["", ".", "..", "%", "a/b", "a%2Fb", "a", "A", "ä", "\0", "." * 3]
+    components = [safe_component(text) for text in texts]
+    assert len(set(components)) == len(texts)
+    assert not any("/" in text or "\0" in text or text.startswith(".") or not text for text in components)
+    with pytest.raises(SpoolError):
+        safe_component("x" * 300)
+
+
+def test_a_message_is_in_a_maildir_once(run, tmp_path):
+    """An attempt that is repeated, since nobody knew how the first one ended, makes no second copy."""
+    folder = tmp_path / "m"
+
+    async def test(house):
+        message = house.message(
+            house.queue("example.net", protocol=Protocol(kind="maildir", maildir_path=str(folder)))
+        )
+        for number in range(3):
+            if number == 2:
+                [file] = (folder / "new").iterdir()
+                file.rename(folder / "cur" / f"{file.name}:2,S")
+            house.settled.clear()
+            house.dispatcher.dispatch(message)
+            await house.until(number + 1)
+        return house.outcomes
+
+    assert [outcome.kind for outcome in run(test)] == [Kind.DELIVERED] * 3
+    assert (len(list((folder / "cur").iterdir())), list((folder / "new").iterdir())) == (1, [])
+
+
+def test_a_maildir_that_cannot_be_written(run, tmp_path):
+    """A disk that fails costs an attempt."""
+    (tmp_path / "m").write_text("a file")
+    [outcome] = maildir(run, str(tmp_path / "m"))
+    assert (outcome.kind, outcome.reply.code) == (Kind.TRANSIENT, 451)
+
+
+def handled(run, function):
+    """Deliver to a handler of the operator's."""
+    hooks = Hooks(
+        {}
+        if function is None
+        else {"deliver": Handler("deliver", function, Source("p.py", 1), in_thread=False)}
+    )
+
+    async def test(house):
+        return await house.deliver(house.queue("example.net", protocol=Protocol(kind="handler")))
+
+    [outcome] = run(test, terms={"hooks": hooks})
+    return outcome.kind, str(outcome.reply)
+
+
+async def _file(message):
+    assert (str(message.sender), [str(r) for r in message.recipients]) == ("a@example.com", ["b@example.net"])
+    assert message.body == b"hello\r\n"
+    return "filed as 7"
+
+
+def _raise(_):
+    raise RuntimeError("disk on fire")
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "answer"),
+    [
+        (_file, Kind.DELIVERED, "200 2.0.0 filed as 7"),
+        (lambda _: None, Kind.DELIVERED, "200 2.0.0 delivered"),
+        (lambda _: reject(450, "4.2.1 Later"), Kind.TRANSIENT, "450 4.2.1 Later"),
+        (lambda _: reject(550, "5.1.1 Nobody"), Kind.PERMANENT, "550 5.1.1 Nobody"),
+        (_raise, Kind.TRANSIENT, "451 4.3.0 Local policy failed; try again later"),
+        (None, Kind.TRANSIENT, "451 4.3.5 The policy has no handler `deliver`"),
+    ],
+)
+def test_a_handler(run, function, kind, answer):
+    """What the handler answers is the message's fate; what it raises costs an attempt."""
+    assert handled(run, function) == (kind, answer)
+
+
+def test_the_page_names_every_protocol():
+    """The page on delivery has every field of a maildir's template."""
+    from angarium.policy.queues import MAILDIR_FIELDS
+
+    page = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
+    assert set(MAILDIR_FIELDS) <= set(re.findall("`([a-z_]+)`", page))
