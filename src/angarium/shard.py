@@ -66,6 +66,10 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     make_writer: Callable[..., Writer] | None = None
 
 
+_IDENT_ENTROPY = 10  # octets
+_POOL_SIZE = 1000  # asked for at once: each question to the kernel costs more than an id
+
+
 class Shard:
     """A whole house. Raises SpoolError or LogError where it cannot be built."""
 
@@ -85,6 +89,7 @@ class Shard:
         self._entropy = entropy
         self._outside = outside
         self._random = random.Random(int.from_bytes(entropy(8), "big"))  # noqa: S311 - spreads retries
+        self._pool = b""
         self._stop = asyncio.Event()
         self.listening: list[Listening] = []
         self._build()
@@ -147,7 +152,10 @@ class Shard:
 
     def new_ident(self) -> str:
         """A new id of a message or a session."""
-        return make_ident(self._clock(), self._entropy(10))
+        if len(self._pool) < _IDENT_ENTROPY:
+            self._pool = self._entropy(_POOL_SIZE)
+        entropy, self._pool = self._pool[:_IDENT_ENTROPY], self._pool[_IDENT_ENTROPY:]
+        return make_ident(self._clock(), entropy)
 
     def _queue_config(self, name: QueueName) -> QueueConfig:
         return self.configuration.queues.lookup(name.domain, name.tenant, name.campaign, name.routing_domain)

@@ -64,6 +64,8 @@ class QueueName(NamedTuple):
 
     def __str__(self) -> str:
         name = self.domain
+        if self[1:] == (None, None, None):
+            return name
         if self.campaign is not None:
             name = f"{_escape(self.campaign)}:{_escape(self.tenant or '')}@{name}"
         elif self.tenant is not None:

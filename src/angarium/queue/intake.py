@@ -82,7 +82,8 @@ def queue_name_of(meta: Mapping[str, Any], recipient: str) -> QueueName:
     if isinstance(chosen, str):
         return parse_queue_name(chosen)
     domain = recipient.rpartition("@")[2] if "@" in recipient else ""
-    return QueueName(domain, *(_text(meta.get(key)) for key in ("tenant", "campaign", "routing_domain")))
+    tenant, campaign, route = meta.get("tenant"), meta.get("campaign"), meta.get("routing_domain")
+    return QueueName(domain, _text(tenant), _text(campaign), _text(route))
 
 
 def _text(value: object) -> str | None:
@@ -217,21 +218,29 @@ class Intake:
     def recover(self) -> int:
         """Take up what the spool holds: messages to their queues, orders in force, evidence to the log.
 
-        Returns how many messages wait.
+        Returns how many messages wait. What cannot be understood, perhaps of a newer version, stays there.
         """
         count = 0
         for found in self._store.recover():
-            kept = decode_kept(found.message)
-            if isinstance(kept, Evidence):
-                for record in kept.records:
-                    self._writer.write_encoded(record)
-                self._release(found.ident, found.place)
-            elif isinstance(kept, Order):
-                self._orders.take(found.ident, found.place, kept)
-            else:
-                count += 1
-                self._scheduler.add(self._recovered(found, kept))
+            try:
+                count += self._take_up(found)
+            except ValueError as error:  # msgspec's errors are ValueErrors too
+                log.error("%s stays in the spool, since it cannot be understood: %s", found.ident, error)
         return count
+
+    def _take_up(self, found: Recovered) -> bool:
+        """Take up one thing; whether it is a message. Raises ValueError."""
+        kept = decode_kept(found.message)
+        if isinstance(kept, Evidence):
+            for record in kept.records:
+                self._writer.write_encoded(record)
+            self._release(found.ident, found.place)
+        elif isinstance(kept, Order):
+            self._orders.take(found.ident, found.place, kept)
+        else:
+            self._scheduler.add(self._recovered(found, kept))
+            return True
+        return False
 
     def _recovered(self, found: Recovered, kept: Stored) -> Message:
         state = None if found.note is None else decode_state(found.note)
