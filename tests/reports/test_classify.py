@@ -8,6 +8,7 @@ import pytest
 from angarium.reports.classify import Classifier, RuleError, Verdict
 from angarium.reports.rules import SHIPPED, shipped
 from angarium.reports.values import Reply
+from tests.reports.replies import REPLIES
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,9 @@ def test_garbage_displaces_no_class() -> None:
     for number in range(2):
         mine.classify(f"550 known {number}")
     assert mine.classify("550 known") is not first
+
+
+@pytest.mark.parametrize(("text", "accepted"), REPLIES)
+def test_replies_get_a_class_that_a_person_accepts(classifier: Classifier, text: str, accepted: str) -> None:
+    """Replies of many servers, in words, numbers and languages."""
+    assert classifier.classify(text).bounce_class in accepted.split("|")

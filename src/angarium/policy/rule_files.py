@@ -1,7 +1,7 @@
 """By which rules are replies classified? The `[classifier]` table, and the rule files that it names.
 
-`"community"` and `"iana"` stand for the files that come with Angarium; every other name is a file of the
-operator's. Promises that each problem of a rule file is one of the configuration, with file and line.
+`"providers"`, `"community"` and `"iana"` stand for the files that come with Angarium; every other name is a
+file of the operator's. Promises that each problem of a rule file is one of the configuration, with file and line.
 Equal files give the same classifier again, since compiling takes longer than everything else here.
 """
 
@@ -23,7 +23,7 @@ from angarium.reports.rules import SHIPPED, read_rules
 
 _COME_WITH_US = {name.removesuffix(".toml"): name for name in SHIPPED}
 DEFAULT_FILES = tuple(_COME_WITH_US)
-"""What is asked where no files are named: words first, then numbers."""
+"""What is asked where no files are named: exact phrases first, then words, then numbers."""
 _NEEDS_NONE = "has no effect here, where one pass over all rules takes microseconds"
 
 CLASSIFIER_SCHEMA = Schema(

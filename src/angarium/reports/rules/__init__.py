@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
-SHIPPED: Final = ("community.toml", "iana.toml")
+SHIPPED: Final = ("providers.toml", "community.toml", "iana.toml")
 """The files that classify replies, in the order in which they are asked."""
 
 
