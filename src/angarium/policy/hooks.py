@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -26,7 +27,8 @@ import msgspec
 from angarium.mail.status import Reply, reply
 from angarium.policy.config import QueueConfig, Source
 from angarium.policy.decision import ListenerDomain
-from angarium.policy.source import shown_path
+from angarium.policy.match import PolicyTables
+from angarium.policy.source import Document, shown_path
 from angarium.policy.views import Identity
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -92,13 +94,35 @@ class HandlerCall(msgspec.Struct, frozen=True):
     """What was answered, as text."""
 
 
-class Rejected(Exception):  # noqa: N818 - it is an answer, not an error
-    """A handler's `reject`. `call` says which handler, once `Hooks.call` has passed it on."""
+class Placed(NamedTuple):
+    """An answer, and which function gave it: for front ends that put several behind one handler."""
 
-    def __init__(self, answer: Reply) -> None:
+    answer: Any
+    source: Source
+
+
+class Rejected(Exception):  # noqa: N818 - it is an answer, not an error
+    """A handler's `reject`. `call` says which handler, once `Hooks.call` has passed it on.
+
+    `source` is for front ends, as in `Placed`.
+    """
+
+    def __init__(self, answer: Reply, source: Source | None = None) -> None:
         super().__init__(str(answer))
         self.reply = answer
+        self.source = source
         self.call: HandlerCall | None = None
+
+
+class ForeignError(Exception):
+    """An error of a handler that is not Python, so that no traceback tells its place: a front end does."""
+
+    def __init__(self, text: str, source: Source, at: Source | None) -> None:
+        super().__init__(text)
+        self.source = source
+        """The function."""
+        self.at = at
+        """The line that failed, where it is known."""
 
 
 class HandlerFailed(Exception):  # noqa: N818 - it is an outcome
@@ -121,6 +145,20 @@ def reject(code: int, text: str) -> NoReturn:
     if answer.enhanced is not None and answer.enhanced.class_ != (4 if answer.is_transient else 5):
         raise ValueError(f"reject({code}, ...): the status {answer.enhanced} is of another class")
     raise Rejected(answer)
+
+
+@dataclass
+class Written:
+    """What a front end in another language knows of the file that made a Policy; a Python file needs none."""
+
+    document: Document | None = None
+    """`Policy.data`, and where each part of it was written."""
+    documents: dict[str, Document] = field(default_factory=dict)
+    """Tables that stand in the program, by the name that `Policy.data` has in place of a file's."""
+    files: dict[Path, bytes] = field(default_factory=dict)
+    """Files that the program has read, absolute, with their SHA-256: when one changes, so does the policy."""
+    domains: PolicyTables | None = None
+    """What the listener_domains files say: filled in by loading, so that handlers can leave it to them."""
 
 
 class Policy:
@@ -171,6 +209,7 @@ class Policy:
         """The main file this stands on; None: `data`."""
         self.source = _caller()
         self.handlers: dict[str, Handler] = {}
+        self.written = Written()
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
@@ -262,8 +301,12 @@ class Hooks:
         started = time.perf_counter()
         try:
             answer = await self._answer(handler, args)
+            if type(answer) is Placed:
+                answer, source = answer
+                handler = handler._replace(source=source)
             _check_answer(handler, answer)
         except Rejected as rejected:
+            handler = handler._replace(source=rejected.source or handler.source)
             said = rejected.reply.code if event in _SECRET_EVENTS else rejected.reply
             rejected.call = _account(handler, started, f"reject {said}")
             raise
@@ -356,6 +399,9 @@ def _failure(handler: Handler, started: float, error: BaseException) -> HandlerF
         what = str(error) if isinstance(error, _TooLong) else f"{what}: {error}"
     where = traceback.extract_tb(error.__traceback__)[-1:]
     at = f" at {shown_path(Path(where[0].filename))}:{where[0].lineno}" if where else ""
+    if isinstance(error, ForeignError):
+        handler = handler._replace(source=error.source)
+        what, at = what.removeprefix("ForeignError: "), f" at {error.at}" if error.at else ""
     failed = HandlerFailed(_account(handler, started, f"failed: {what}"))
     if isinstance(error, _TooLong):
         at = ""

@@ -33,11 +33,11 @@ from angarium.policy.config import (
 )
 from angarium.policy.domains import load_domains
 from angarium.policy.egress import Egress, load_egress
-from angarium.policy.hooks import DEFAULT_TIMEOUT, Hooks, Policy
+from angarium.policy.hooks import DEFAULT_TIMEOUT, Hooks, Policy, Written
 from angarium.policy.listeners import read_listeners
 from angarium.policy.match import PolicyTables
 from angarium.policy.networks import parse_network
-from angarium.policy.program import run_program
+from angarium.policy.program import LANGUAGES, run_program
 from angarium.policy.queues import QueueTable, load_queues
 from angarium.policy.recipients import parse_recipients
 from angarium.policy.rule_files import CLASSIFIER_SCHEMA, read_classifier
@@ -171,7 +171,7 @@ def load_with_tables(path: str | Path) -> tuple[Configuration, Tables]:
 
 def _loading(path: str | Path, tables: Tables | None) -> _Loading:
     main = Path(path)
-    if main.suffix != ".py":
+    if main.suffix not in LANGUAGES:
         return _Loading(read_document(main), tables=tables)
     content = read_octets(main)
     policy, notes = run_program(main, content)
@@ -184,7 +184,9 @@ def _loading_policy(policy: Policy, program: Path, digest: bytes, tables: Tables
     if policy.base is not None:
         document = read_document(policy.base, policy.source)
         return _Loading(document, policy, program, digest, tables)
-    document = Document(policy.source.file, program.absolute(), policy.data, digest, {(): policy.source.line})
+    document = policy.written.document or Document(
+        policy.source.file, program.absolute(), policy.data, digest, {(): policy.source.line}
+    )
     return _Loading(document, policy, tables=tables)
 
 
@@ -204,6 +206,8 @@ class _Loading:
         self._main = main
         self._policy = policy
         self._reader = Reader(main, self.problems)
+        self._written = policy.written if policy else Written()
+        self._reader.attached |= self._written.files
         self._sources: dict[str, Source] = {}
         self._files = [*([program.absolute()] if program else []), main.path]
         self._digests = [*([program_digest] if program else []), main.digest]
@@ -251,6 +255,7 @@ class _Loading:
         }
         lists = self._options(POLICY_SCHEMA, "policy")
         domains, queues = self._read_tables(lists, listeners)
+        self._written.domains = domains
         users = self._small(lists, "users", load_users)
         shaping = self._small(lists, "shaping", load_shaping)
         egress = self._small(lists, "egress", load_egress)
@@ -303,6 +308,7 @@ class _Loading:
     ) -> tuple[PolicyTables, QueueTable]:
         """Take what was read elsewhere, if it is what this main file names."""
         names = [name for option in ("listener_domains", "queues") for name in lists.values.get(option, ())]
+        names = [name for name in names if name not in self._written.documents]
         files = tuple(Path(self._path(name)).absolute() for name in names)
         if files != tables.files or labels(listeners) != tables.labels:
             raise TablesDiffer
@@ -317,6 +323,9 @@ class _Loading:
         """What small files say, which are read with the main file each time."""
         documents = []
         for index, name in enumerate(lists.values.get(option, ())):
+            if name in self._written.documents:
+                documents.append(self._written.documents[name])
+                continue
             path = Path(self._path(name))
             self._named.append(path.absolute())
             try:
@@ -400,6 +409,9 @@ class _Loading:
         """The files that `[policy]` names under an option; those with problems are left out."""
         documents = []
         for index, name in enumerate(lists.values.get(option, ())):
+            if name in self._written.documents:
+                documents.append(self._written.documents[name])
+                continue
             named_at = self._main.source("policy", option, index)
             path = Path(self._path(name))
             self._named.append(path.absolute())

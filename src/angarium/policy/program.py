@@ -1,4 +1,4 @@
-"""Running a policy file: Python that leaves one global named `policy`.
+"""Running a policy file: Python that leaves one global named `policy`, or the language of an extra.
 
 It is executed anew in a fresh namespace each time. Whatever it raises becomes a problem with the line of
 the file where it came from. Modules that it imports from beside it are not loaded anew; that is said as a
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -21,8 +22,21 @@ MODULE_NAME = "angarium_policy"
 """What the file's module is called; dataclasses and the like look it up."""
 
 
+LANGUAGES = {".py": __name__, ".lua": "angarium.lua.program"}
+"""Suffix of a policy file → the module whose `run_program` executes it, loaded when there is such a file."""
+
+
 def run_program(path: Path, content: bytes) -> tuple[Policy, list[Problem]]:
     """Execute a policy file; returns its `policy`, and notes. Raises ConfigError."""
+    if path.suffix != ".py":
+        answer: tuple[Policy, list[Problem]] = import_module(LANGUAGES[path.suffix]).run_program(
+            path, content
+        )
+        return answer
+    return _run_python(path, content)
+
+
+def _run_python(path: Path, content: bytes) -> tuple[Policy, list[Problem]]:
     shown = shown_path(path)
     tree = _parse(content, shown)
     module = ModuleType(MODULE_NAME)
