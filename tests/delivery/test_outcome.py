@@ -28,6 +28,8 @@ stage   2yz 421           4yz         5yz         503,3yz     closed        time
 connect go  host/T→       host/T→     host/T→     host/T→     host/T→       host/T→   host/T→
 banner  go  host/T→       host/T→     host/T→     host/T→     host/T→       host/T→   host/T→
 EHLO    go  host/T→       host/T→     host/T→     host/T→     host/T→       host/T→   host/T→
+STARTTLS go host/T→       host/T→     host/T→     host/T→     host/T→       host/T→   host/T→
+AUTH    go  host/T→       host/T→     host/T→     host/T→     host/T→       host/T→   host/T→
 MAIL    go  connection/T→ message/T   message/P   message/T   connection/T→ host/T→   host/T→
 RCPT    go  connection/T→ recipient/T recipient/P recipient/T connection/T→ host/T→   host/T→
 DATA    go  connection/T→ message/T   message/P   message/T   connection/T→ host/T→   host/T→
@@ -46,6 +48,12 @@ def short(stage: Stage, cause: Cause) -> str:
         return "go"
     mark = "?" if ruling.is_unknown else "→" if ruling.tries_next_host else ""
     return f"{ruling.blame.value}/{ruling.kind.name[0]}{mark}"
+
+
+def test_the_table_is_complete():
+    """Every stage at which a next hop can do anything, and every thing that it can do, has a ruling."""
+    told = {(Stage(stage), cause) for stage, cause, _ in CASES}
+    assert told == {(stage, cause) for stage in Stage if stage is not Stage.ROUTE for cause in Cause}
 
 
 @pytest.mark.parametrize(("stage", "cause", "cell"), CASES)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from angarium.delivery.path import Limits, Path, Then
+from angarium.policy.throttle import Rate, Throttle
 
 
 def path(*items, connections=4, deliveries=100):
@@ -118,6 +119,79 @@ def test_put_back_goes_first():
     made = path("a1", "a2")
     made.put_back("a", "a0")
     assert made.take(100) == ["a0", "a1", "a2"]
+
+
+def rated(*items, rates, **limits):
+    """A path whose queues have these rates."""
+    throttles = {name: Throttle(rate) for name, rate in rates.items()}
+    made = Path(Limits(**limits), throttles.get)
+    for item in items:
+        made.add(item[0], item)
+    return made
+
+
+def test_a_rated_queue_is_out_of_the_way():
+    """A queue that waits for its own rate lets the others take its turns; it asks for no connection."""
+    made = rated("a1", "a2", "a3", "b1", "b2", rates={"a": Rate(1, 60.0)}, connections=1)
+    assert establish(made, "c") == ("c", "a1")
+    assert [made.next_for("c", 1, now)[1] for now in (1.0, 2.0)] == ["b1", "b2"]
+    assert (made.next_for("c", 3, 3.0), made.wakes_at(3.0)) == (Then.IDLE, 60.0)
+    bound = made.binding(3.0)
+    assert (bound.text, bound.option, bound.until, bound.queue) == (
+        "max_message_rate 1/min",
+        "max_message_rate",
+        60.0,
+        "a",
+    )
+    assert made.next_step(59.0) is Then.WAIT
+    assert made.next_step(60.0) == ("c", "a2")
+    made.closed("c")
+    assert [made.next_step(61.0), made.next_step(121.0)] == [Then.WAIT, Then.OPEN]
+
+
+def test_rates_of_the_site():
+    """No connection is opened, and no message taken, before its time."""
+    made = rated(
+        "a1",
+        "a2",
+        "a3",
+        rates={},
+        message_rate=Throttle(Rate(1, 10.0)),
+        connection_rate=Throttle(Rate(1, 60.0)),
+    )
+    assert establish(made, "c") == ("c", "a1")
+    assert (made.next_for("c", 1, 1.0), made.wakes_at(1.0)) == (Then.IDLE, 10.0)
+    assert (made.binding(1.0).text, made.next_step(10.0)) == ("max_message_rate 1/10s", ("c", "a2"))
+    assert (made.next_step(20.0), made.binding(20.0).text) == (Then.WAIT, "max_connection_rate 1/min")
+    assert made.next_step(60.0) is Then.OPEN
+
+
+@given(
+    st.lists(st.sampled_from("abc"), max_size=40),
+    st.dictionaries(st.sampled_from("ab"), st.integers(1, 3).map(lambda n: Rate(n, 10.0))),
+    st.none() | st.integers(1, 5).map(lambda n: Throttle(Rate(n, 10.0))),
+)
+def test_whoever_wakes_when_told_loses_nothing(queues, rates, message_rate):
+    """Asked again at the time it names, a path with rates gives out everything, each queue in its order."""
+    items = [f"{queue}{number:02}" for number, queue in enumerate(queues)]
+    made = rated(*items, rates=rates, message_rate=message_rate)
+    taken, now = [], 0.0
+    if items:
+        assert made.next_step(now) is Then.OPEN
+        made.opened()
+    while made.waiting:
+        step = made.next_for("c", 0, now)
+        if isinstance(step, tuple):
+            taken.append(step[1])
+        else:
+            until = made.wakes_at(now)
+            assert until is not None
+            assert until > now
+            now = until
+            made.closed("c")
+            made.established += 1
+    assert sorted(taken) == sorted(items)
+    assert all([t for t in taken if t[0] == q] == [i for i in items if i[0] == q] for q in "abc")
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=30), st.lists(st.sampled_from("abcde"), max_size=60))

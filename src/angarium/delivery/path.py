@@ -152,15 +152,22 @@ class Path(Generic[Item, Connection]):
             self._unpark(now)
         while self._turns:
             queue = self._turns[0]
-            if queue.throttle is not None:
-                if wait := queue.throttle.wait(now):
-                    self._park(now + wait)
-                    continue
-                queue.throttle.spend(now)
+            if queue.throttle is not None and (wait := queue.throttle.wait(now)):
+                self._park(self._turns.popleft(), now + wait)
+                continue
             if rate is not None:
                 rate.spend(now)
-            return self._pop(queue)
+            item = self._pop(queue)
+            if queue.throttle is not None:
+                self._spend(queue, queue.throttle, now)
+            return item
         return None
+
+    def _spend(self, queue: _Queue[Item], throttle: Throttle, now: float) -> None:
+        """An item of a queue with a rate was taken: its next one may have to wait."""
+        throttle.spend(now)
+        if queue.items and (wait := throttle.wait(now)):
+            self._park(self._turns.pop(), now + wait)  # whose turn it was is the last now
 
     def _pop(self, queue: _Queue[Item]) -> Item:
         """Take an item of the queue whose turn it is, and give the turn to the next one."""
@@ -173,9 +180,8 @@ class Path(Generic[Item, Connection]):
         self.waiting -= 1
         return item
 
-    def _park(self, until: float) -> None:
-        """Let the queue whose turn it is wait for its own rate, out of the way of the others."""
-        queue = self._turns.popleft()
+    def _park(self, queue: _Queue[Item], until: float) -> None:
+        """Let a queue wait for its own rate, out of the way of the others."""
         queue.is_parked = True
         self._parked_items += len(queue.items)
         heappush(self._parked, (until, next(self._numbers), queue))
@@ -286,14 +292,16 @@ class Path(Generic[Item, Connection]):
         return found
 
     def wakes_at(self, now: float) -> float | None:
-        """When a rate that holds something up now allows the next; None where none does."""
+        """When a rate that holds something up now allows the next, later than now; None where none does."""
+        limits = self.limits
         if not self.waiting:
             return None
+        if limits.message_rate is not None and (wait := limits.message_rate.wait(now)):
+            return now + wait
         times = [self._parked[0][0]] if self._parked else []
-        if self.waiting > self._parked_items:
-            rates = (self.limits.message_rate, self.limits.connection_rate)
-            times += [now + wait for rate in rates if rate is not None and (wait := rate.wait(now))]
-        return min(times, default=None)
+        if limits.connection_rate is not None and self.waiting > self._parked_items:
+            times.append(now + limits.connection_rate.wait(now))
+        return min((time for time in times if time > now), default=None)
 
 
 _AT_LIMIT = Bound("connection_limit", "connection_limit")

@@ -240,6 +240,11 @@ class DnsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Address and port of each; none: the system's."""
 
 
+TLS_MODES = ("none", "opportunistic", "required", "dane", "mta-sts")
+"""How well connections to next hops are to be encrypted."""
+PROTOCOLS = ("smtp", "lmtp", "maildir", "handler")
+
+
 class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a queue's mail is handed over (reference 8.5)."""
 
@@ -251,6 +256,15 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A template, as `/var/mail/{domain_part}/{local_part}`."""
     dir_mode: int = 0o700
     file_mode: int = 0o600
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work; raises ValueError."""
+        if self.kind not in PROTOCOLS:
+            raise ValueError(f"a protocol is one of {', '.join(PROTOCOLS)}, not {self.kind!r}")
+        if (self.kind == "maildir") != (self.maildir_path is not None):
+            raise ValueError("maildir_path belongs to the protocol maildir, and to no other")
+        for text in self.mx_list:
+            parse_next_hop(text, is_trusted=True)
 
 
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -299,6 +313,8 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above zero, not {value!r}")
+        if self.tls is not None and self.tls not in TLS_MODES:
+            raise ValueError(f"tls is one of {', '.join(TLS_MODES)}, not {self.tls!r}")
         if self.verp is not None and normalize_domain(self.verp) != self.verp:
             raise ValueError(f"verp is a domain in lower case, not {self.verp!r}")
 

@@ -17,9 +17,9 @@ import msgspec
 
 from angarium.mail.address import AddressError, normalize_domain
 from angarium.policy import values
-from angarium.policy.config import Problem, Protocol, QueueConfig, Source
+from angarium.policy.config import TLS_MODES, Problem, Protocol, QueueConfig, Source
 from angarium.policy.route import RouteError, parse_next_hop
-from angarium.policy.shaping import TLS_MODES, rate
+from angarium.policy.shaping import rate
 from angarium.policy.source import Document, Key
 from angarium.policy.tables import NOT_YET, Reader, Schema
 from angarium.policy.values import BadValueError, duration, whole_number

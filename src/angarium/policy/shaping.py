@@ -20,13 +20,12 @@ import msgspec
 
 from angarium.mail.address import AddressError, normalize_domain
 from angarium.policy import values
-from angarium.policy.config import Problem, QueueConfig, Source
+from angarium.policy.config import TLS_MODES, Problem, QueueConfig, Source
 from angarium.policy.source import Document, Key
 from angarium.policy.tables import NOT_YET, Reader, Schema
 from angarium.policy.throttle import Rate
 from angarium.policy.values import BadValueError, duration, whole_number
 
-TLS_MODES = ("none", "opportunistic", "required", "dane", "mta-sts")
 QUEUE_OVERRIDES = ("connection_limit", "max_deliveries_per_connection", "tls")
 """Options of a shaping file that a queue may have too; there they are laid over all others."""
 
