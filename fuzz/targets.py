@@ -14,14 +14,26 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
+
 from angarium.mail.address import Address, AddressError, parse_mailbox
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.status import Reply, reply
+from angarium.mail.trace import (
+    Key,
+    read_reverse_path,
+    read_supplemental,
+    signed_reverse_path,
+    supplemental_field,
+)
 from angarium.policy.config import ConfigError
 from angarium.policy.domains import load_domains
 from angarium.policy.source import parse_document
 from angarium.policy.users import load_users
+from angarium.reports.classify import Classifier
 from angarium.reports.detect import examine
+from angarium.reports.rules import shipped
+from angarium.reports.values import Reply as Reported
 from angarium.spool.errors import SpoolError
 from angarium.spool.store import Store
 from angarium.wire import events, sasl, sender
@@ -154,6 +166,12 @@ def proxy(data: bytes) -> None:
     assert read(iter([data])) == read(pieces(data))
 
 
+SHIPPED_RULES = Classifier.load(shipped())
+NOW = 1_712_000_000.0
+TRACE_KEY = Key("k1", b"fuzzing is no secret")
+TRACE_KEYS = {TRACE_KEY.ident: TRACE_KEY}
+SIGNED = "".join(supplemental_field({"id": "0" * 32}, TRACE_KEY, NOW).decode().partition(":")[2].split())
+SIGNED_PATH = signed_reverse_path("0" * 32, "example.com", TRACE_KEY, NOW).local_part
 KEYS = sasl.ScramKeys(4096, b"salt", bytes(32), bytes(32))
 
 
@@ -192,8 +210,26 @@ def toml(data: bytes) -> None:
 
 
 def report(data: bytes) -> None:
-    """Every message is a report or none, and saying so changes nothing."""
-    assert examine(data, null_sender=True) == examine(data, null_sender=True)
+    """A report, or none, never an exception: usable where it says so, and the same for CRLF and LF."""
+    found = examine(data, null_sender=True)
+    assert found.kind in {"oob", "arf", "none"}
+    assert (found.bounce or found.feedback) or not found.is_usable
+    assert msgspec.json.encode(found)
+    lone = data.replace(b"\r", b"")
+    assert examine(lone) == examine(lone.replace(b"\n", b"\r\n"))
+    for one in found.failed:
+        assert one.action == "failed"
+        assert SHIPPED_RULES.classify_reply(one.reply or Reported(text=one.diagnostic or "")).bounce_class
+
+
+def trace(data: bytes) -> None:
+    """Nobody makes a reference that verifies without the key, nor by changing one that does."""
+    text = data.decode("utf-8", "replace")
+    read = read_supplemental(text, TRACE_KEYS, NOW)
+    assert read is None or read.verified is not True or "".join(text.split()) == SIGNED
+    mailbox = Address(text.partition("@")[0], "example.com")
+    path = read_reverse_path(mailbox, TRACE_KEYS, NOW)
+    assert path is None or path.verified is not True or mailbox.local_part.lower() == SIGNED_PATH
 
 
 # The spool
@@ -265,5 +301,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "sasl": authentication,
     "toml": toml,
     "report": report,
+    "trace": trace,
     "spool": spool,
 }

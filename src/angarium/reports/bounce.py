@@ -45,7 +45,7 @@ _PROGRAM = re.compile(
 _NULL_PATH = re.compile(r"\s*<?\s*(?:>|mailer-daemon\b|null>|$)", re.IGNORECASE)
 # Fields that only reports of failure have: Exim and Gmail; Exchange.
 _FAILURE_FIELDS: Final = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
-# Fields that lists and trackers of errors write: a report of failure has come through one, if it is one at all.
+# Fields that lists and trackers of errors write: what has them is theirs, or has come through them.
 _FOREIGN_FIELDS: Final = frozenset(
     {"list-id", "list-unsubscribe", "list-post", "x-bugzilla-reason", "x-jira-fingerprint", "x-github-sender"}
 )
