@@ -107,6 +107,25 @@ def test_reports_are_recorded_where_receptions_are_not(serve):
     serve(test, domains=DOMAINS, log="[log.per_record.Reception]\nenable = false\n")
 
 
+def test_a_small_report_does_not_fill_the_log(serve):
+    """A report about a thousand recipients has a thousand records, and none repeats what is long."""
+
+    async def test(house):
+        client = await house.stranger()
+        extras = b"".join(b"X-Extra-%d: %s\r\n" % (number, b"x" * 900) for number in range(40))
+        content = dsn(*(f"r{number}@far.example" for number in range(1000)))
+        content = content.replace(
+            b"Reporting-MTA: dns; mx.far.example\r\n", b"Reporting-MTA: dns; a.b\r\n" + extras
+        )
+        await client.send("", "b@bounces.example", content=content)
+        oobs = house.records("OOB")
+        assert len(oobs) == 1000
+        assert max(len(str(oob)) for oob in oobs) < 8000
+        assert oobs[999]["report"]["original"] == {"message_id": "<original@customer.example>"}
+
+    serve(test, domains=DOMAINS)
+
+
 def test_a_large_report_is_read_too(serve):
     """A report that returns megabytes is examined aside, and has its record."""
 

@@ -177,9 +177,9 @@ def _between(body: bytes, boundary: bytes) -> list[bytes]:
     return pieces
 
 
-def text_of(part: Part) -> str:
-    """The text of a leaf part: transfer encoding, charset and HTML undone, lines ended by LF."""
-    octets = decode_transfer(part.body[:MAX_TEXT], part.get("content-transfer-encoding"))
+def text_of(part: Part, limit: int = MAX_TEXT) -> str:
+    """The text of a leaf part, `limit` octets of it: transfer encoding, charset and HTML undone, lines ended by LF."""
+    octets = decode_transfer(part.body[:limit], part.get("content-transfer-encoding"))
     text = decode_charset(octets, part.parameters.get("charset", "")).replace("\r\n", "\n")
     if part.media_type == "text/html":
         return strip_html(text)

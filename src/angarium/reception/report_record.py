@@ -15,12 +15,16 @@ from angarium.log.records import EnhancedCode, PeerAddress, Record, Response, rf
 from angarium.mail.ident import created_at
 from angarium.mail.status import split_enhanced
 from angarium.reception.reference import Trace
-from angarium.reports.values import Feedback, Mark, Recipient, Report
+from angarium.reports.values import Bounce, Feedback, Mark, Recipient, Report
 
 if TYPE_CHECKING:
     from angarium.reception.custody import Draft
 
 _DEFAULT_CODE = 550
+MANY = 50
+"""Failed recipients of one report from which on its records say only what is needed, so that a small report
+cannot fill the log.
+"""
 MAX_AGE = 30 * 86_400
 """Seconds that a failure may be past when its report comes; an older date is somebody's wrong clock."""
 
@@ -110,12 +114,22 @@ def _response(failed: Recipient) -> Response:
 def _account(report: Report, failed: Recipient | None, trace: Trace) -> dict[str, Any]:
     """Everything else that the report says, with its marks; what our own reference says is `trace`."""
     account: dict[str, Any] = {"kind": report.kind, "why": report.why}
+    is_short = len(report.failed) > MANY
     if failed is not None:
         account["recipient"] = msgspec.to_builtins(failed)
     if report.bounce is not None:
-        account["message"] = msgspec.to_builtins(msgspec.structs.replace(report.bounce, recipients=()))
-    if trace.data is not None:
+        account["message"] = msgspec.to_builtins(_without_recipients(report.bounce, is_short=is_short))
+    if trace.data is not None and (trace.verified or not is_short):
         account["trace"] = trace.data
     if report.original is not None:
-        account["original"] = msgspec.to_builtins(report.original)
+        original = msgspec.structs.replace(report.original, trace=None)
+        account["original"] = (
+            {"message_id": original.message_id} if is_short else msgspec.to_builtins(original)
+        )
     return account
+
+
+def _without_recipients(bounce: Bounce, *, is_short: bool) -> Bounce:
+    """What a bounce says of the message, without what nobody reads a thousand times."""
+    about = msgspec.structs.replace(bounce, recipients=())
+    return msgspec.structs.replace(about, extensions={}, unparsed={}) if is_short else about

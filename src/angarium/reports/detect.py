@@ -25,6 +25,7 @@ FEEDBACK_TYPES = frozenset({"message/feedback-report"})
 # What a multipart/report may say that it is, and then is nothing of ours.
 OTHER_REPORTS = frozenset({"disposition-notification", "tlsrpt", "dmarc", "dmarc-aggregate", "tls-report"})
 OTHER_TYPES = frozenset({"message/disposition-notification", "message/global-disposition-notification"})
+MAX_STATUS = 1 << 19  # octets of a delivery-status part: a thousand recipients with what was said of each
 JMRP_FIELD = b"X-HmXmrOriginalRecipient:"
 
 
@@ -92,7 +93,7 @@ def _prose(parts: Sequence[Part]) -> str:
 
 def _status(parts: Sequence[Part]) -> Report | None:
     """A notification (RFC 3464), completed from its words; None where its fields name nobody."""
-    bounce = read_dsn(text_of(part) for part in parts if part.media_type in STATUS_TYPES)
+    bounce = read_dsn(text_of(part, MAX_STATUS) for part in parts if part.media_type in STATUS_TYPES)
     if bounce is None:
         return None
     words, returned = own_words(parts)

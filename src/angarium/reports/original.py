@@ -21,6 +21,7 @@ RETURNED_TYPES: Final = frozenset(
         "message/rfc822-headers",        "message/global", "message/global-headers", "message/partial",
     }
 )  # fmt: skip
+MAX_QUOTED: Final = 1000  # characters of a field of the returned message
 MAX_RETURNED: Final = 1 << 16  # octets of the returned message that a record keeps
 _FIELDS: Final = {
     "message_id": "message-id",
@@ -65,7 +66,9 @@ def find_returned(parts: Sequence[Part]) -> Fields:
 def read_original(fields: Fields) -> Original | None:
     """The values that help to find our message; None where there is none of them."""
     values = {
-        name: decode_words(fields[field][0]) for name, field in _FIELDS.items() if fields.get(field, [""])[0]
+        name: decode_words(fields[field][0])[:MAX_QUOTED]
+        for name, field in _FIELDS.items()
+        if fields.get(field, [""])[0]
     }
     trace = _find_trace(fields)
     if trace is not None:
