@@ -82,6 +82,7 @@ class Entry(msgspec.Struct):
     disposition: str | None = None
     report_error: str | None = None
     why: str | None = None
+    limit: str | None = None
 
 
 _decoder = msgspec.json.Decoder(Entry)
@@ -189,7 +190,7 @@ class Replay:
     def _why_apart(self, entry: Entry) -> Apart | None:
         if entry.type == "Reception" and not entry.listener:
             return Apart.OWN
-        if entry.type == "Rejection" and entry.decided_by is None:
+        if entry.type == "Rejection" and (entry.decided_by is None or entry.limit):
             return Apart.NO_DECISION
         if self._by_code or any(call.event in _DECIDING for call in entry.handlers):
             return Apart.CODE

@@ -15,7 +15,7 @@ from angarium.policy.config import LineEndings, ListenerOptions
 from angarium.reception.arrival import greeting
 from angarium.reception.authentication import Exchange
 from angarium.reception.custody import take_content
-from angarium.reception.guard import NO_ROOM
+from angarium.reception.guard import NO_ROOM, TOO_MANY_RECIPIENTS
 from angarium.reception.proxies import told
 from angarium.reception.transaction import Transaction
 from angarium.wire import events
@@ -117,7 +117,7 @@ async def _refuse_unanswerable(session: Session, sender: Address | None) -> Repl
 async def _rcpt(session: Session, event: events.Rcpt) -> Reply:
     assert session.transaction is not None
     if len(session.transaction.accepted) >= session.options.max_recipients_per_message:
-        return reply(452, "4.5.3 too many recipients")
+        return TOO_MANY_RECIPIENTS
     return await session.transaction.add_recipient(session, event)
 
 

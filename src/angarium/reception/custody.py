@@ -27,6 +27,7 @@ from angarium.policy.route import QueueName
 from angarium.policy.views import Message, Meta, ReceivedReport
 from angarium.queue.intake import NULL_QUEUE, Arrival, NoCustody, queue_name
 from angarium.queue.signing import sign
+from angarium.reception.guard import TOO_MANY_HOPS
 from angarium.reception.record import reception_records
 from angarium.reception.reference import Trace, trace_of
 from angarium.reception.transaction import Accepted, Transaction, ask
@@ -36,7 +37,6 @@ from angarium.reports.values import Report
 if TYPE_CHECKING:
     from angarium.reception.session import Session
 
-TOO_MANY_HOPS = reply(554, "5.4.6 too many hops: this mail is in a loop")
 ONE_RECIPIENT = reply(451, "4.3.0 Local policy failed; try again later")
 """`smtp_server_message_received` gave a message more recipients: `smtp_server_data` is the place for that."""
 OWN_RIGHTS = frozenset({"relay_hosts", "relay_from", "relay_from_authz"})
@@ -195,6 +195,7 @@ class _Taking:
         if isinstance(decision, Reply):
             raise Refusal(decision)
         if not decision.verdict.accepts:
+            self.transaction.refused = address, decision
             raise Refusal(decision.reply)
         return Accepted(Recipient(decision.recipient) if was is None else was.recipient, decision)
 

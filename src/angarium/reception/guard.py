@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 RATE_GRACE = 60.0
 """Seconds of content before its rate is looked at."""
 NO_ROOM = reply(452, "4.3.1 too much mail is being received at once; try again later")
+TOO_MANY_RECIPIENTS = reply(452, "4.5.3 too many recipients")
+TOO_MANY_HOPS = reply(554, "5.4.6 too many hops: this mail is in a loop")
+BINDING = {
+    NO_ROOM: "content_memory",
+    TOO_MANY_RECIPIENTS: "max_recipients_per_message",
+    TOO_MANY_HOPS: "max_hops",
+}
+"""Answers that end no session → the option that bound."""
 _NOT_SYNTAX = frozenset({"sequence", "too-big", "line-endings", "long-line", "cancelled", "early-input"})
-_TOO_MANY_RECIPIENTS = 452
+_PUT_OFF = 452
 
 
 class LimitReached(Exception):  # noqa: N818 - it is an answer
@@ -122,7 +130,7 @@ class Guard:
 
     def _count_recipient(self, answer: Reply) -> None:
         session, options = self._session, self._session.options
-        if answer.code == _TOO_MANY_RECIPIENTS:
+        if answer.code == _PUT_OFF:
             self._overflows += 1
             if self._overflows > options.max_recipients_per_message:
                 raise LimitReached("max_recipients_per_message", "too many recipients")

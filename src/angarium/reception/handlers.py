@@ -51,6 +51,8 @@ class Handlers:
             ),
         )
         self._before_dialogue = self.connection.meta
+        self.refusal: tuple[Reply, HandlerPlace] | None = None
+        """What was refused last, by a `reject` or a failure, and where."""
 
     def begin_dialogue(self) -> None:
         """The client speaks from now on: what handlers have noted until here survives `forget`."""
@@ -98,10 +100,10 @@ class Handlers:
             answer, call = await self._door.hooks.call(event, *args, self.connection)
         except Rejected as rejected:
             if rejected.call is not None:
-                self._remember(rejected.call)
+                self._refuse(rejected.reply, rejected.call)
             return rejected.reply
         except HandlerFailed as failed:
-            self._remember(failed.call)
+            self._refuse(failed.reply, failed.call)
             return failed.reply
         self._remember(call)
         return answer
@@ -125,6 +127,10 @@ class Handlers:
         """Where the handler that was called last stands."""
         call = self.calls[-1]
         return HandlerPlace(event, Source(call.file, call.line))
+
+    def _refuse(self, answer: Reply, call: HandlerCall) -> None:
+        self._remember(call)
+        self.refusal = answer, HandlerPlace(call.event, Source(call.file, call.line))
 
     def _remember(self, call: HandlerCall) -> None:
         self.calls = [*self.calls[1 - MAX_REMEMBERED :], call]

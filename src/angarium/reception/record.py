@@ -23,14 +23,16 @@ from angarium.log.records import (
 from angarium.mail.header import Headers, split_content
 from angarium.mail.ident import created_at
 from angarium.mail.status import Reply
-from angarium.policy.decision import DecidedBy
+from angarium.policy.decision import DecidedBy, HandlerPlace
 from angarium.queue.classified import classified
+from angarium.reception.guard import BINDING
 from angarium.reception.report_record import report_records
 from angarium.wire import events
 
 if TYPE_CHECKING:
     from angarium.reception.custody import Draft
     from angarium.reception.session import Session
+    from angarium.reception.transaction import Transaction
 
 _ACCEPTED = Response(code=250)
 MAX_COMMAND = 1024
@@ -77,6 +79,7 @@ def rejection_record(
     transaction, now = session.transaction, session.door.clock()
     recipient = _refused_recipient(session, event)
     facts = _facts(session, now)
+    limit = limit or _limit(session, answer)
     return Record(
         type="Rejection",
         id="",
@@ -87,7 +90,7 @@ def rejection_record(
         created_time=rfc3339(now),
         meta=captured_meta(session, session.handlers.connection.meta),
         recipients=_recipients(session) or UNSET,
-        decided_by=_who_refused(session, event) or UNSET,
+        decided_by=_who_refused(session, answer, event, limit) or UNSET,
         limit=limit or UNSET,
         report_error=(transaction.fate.report_error if transaction and transaction.fate else None) or UNSET,
         **(facts | {"reception_protocol": None}),
@@ -101,7 +104,7 @@ def _facts(session: Session, now: float) -> dict[str, Any]:
     tls = connection.tls
     return {
         "session_id": session.ident,
-        "listener": where.listener.label,
+        "listener": session.door.listener(where.listener).label,
         "local_address": str(where.local),
         "peer_address": PeerAddress(name=session.helo, addr=where.peer_address),
         "helo": session.helo,
@@ -185,13 +188,39 @@ def _refused_recipient(session: Session, event: events.Answerable | None) -> str
     return everyone[0] if len(everyone) == 1 else everyone or ""
 
 
-def _who_refused(session: Session, event: events.Answerable | None) -> DecidedBy | None:
-    transaction = session.transaction
-    if transaction is None:
+def _limit(session: Session, answer: Reply) -> str | None:
+    """The limit that made an answer which ends no session."""
+    return None if _handler(session, answer) is not None else BINDING.get(answer)
+
+
+def _handler(session: Session, answer: Reply) -> HandlerPlace | None:
+    """The operator's handler that gave this very answer."""
+    refusal = session.handlers.refusal
+    return refusal[1] if refusal is not None and refusal[0] is answer else None
+
+
+def _who_refused(
+    session: Session, answer: Reply, event: events.Answerable | None, limit: str | None
+) -> DecidedBy | None:
+    """Who gave this very answer: what was decided before about others must not be taken for it."""
+    config = session.door.configuration.hash
+    if limit is not None:
+        return DecidedBy("default", key=limit, config=config)
+    place = _handler(session, answer)
+    if place is not None:
+        source = place.source
+        return DecidedBy("handler", source.file, source.line, handler=place.handler, config=config)
+    return None if session.transaction is None else _which_rule(session.transaction, answer, event)
+
+
+def _which_rule(transaction: Transaction, answer: Reply, event: events.Answerable | None) -> DecidedBy | None:
+    fate, refused = transaction.fate, transaction.refused
+    if fate is not None and fate.reply is answer:
+        return fate.decided_by
+    if refused is None or refused[1].reply is not answer:
         return None
-    if isinstance(event, events.Rcpt):
-        return transaction.refused[1].decided_by if transaction.refused is not None else None
-    return transaction.fate.decided_by if transaction.fate is not None else None
+    is_other = isinstance(event, events.Rcpt) and event.address != refused[0]
+    return None if is_other else refused[1].decided_by
 
 
 def _command(event: events.Answerable | None) -> str | None:

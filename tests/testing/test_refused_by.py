@@ -1,0 +1,130 @@
+"""Who refused, as a Rejection says it: the rule, the handler or the limit that gave this very answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MAIN = """\
+[[listener]]
+name = "in"
+listen = "127.0.0.1:0"
+max_recipients_per_message = 2
+max_refused_recipients = 2
+[policy]
+listener_domains = ["domains.toml"]
+"""
+DOMAINS = """\
+['ours.example']
+relay_to = true
+['rights.example']
+relay_from = ['203.0.113.5']
+[listener.'in'.'named.example']
+relay_to = true
+"""
+CODE = """\
+from angarium import Policy, reject
+policy = Policy.load("angarium.toml")
+
+@policy.on
+def smtp_server_mail_from(sender, conn_meta):
+    if sender.user == "nobody":
+        reject(550, "5.7.1 not you")
+
+@policy.on
+def smtp_server_rcpt_to(recipient, conn_meta):
+    if recipient.user == "spam":
+        reject(550, "5.7.1 no spam")
+
+@policy.on
+def smtp_server_data(message, conn_meta):
+    if message.sender.user == "reroute":
+        message.sender = "a@far.example"
+    if message.sender.user == "late":
+        reject(554, "5.7.1 not like this")
+"""
+FILES = {"policy.py": CODE, "angarium.toml": MAIN, "domains.toml": DOMAINS}
+
+
+@pytest.fixture
+def server(mta: Any) -> Any:
+    """The server on that policy."""
+    return mta(FILES)
+
+
+def refusals(server: Any) -> list[tuple[str, str | None, str]]:
+    """Kind, and handler or key, and command of each Rejection."""
+    return [_told(record) for record in server.records("Rejection")]
+
+
+def _told(record: dict[str, Any]) -> tuple[str, str | None, str]:
+    decided = record["decided_by"]
+    return decided["kind"], decided["handler"] or decided["key"], record["response"]["command"]
+
+
+def test_a_handler_that_refuses_after_a_policy_refusal(server: Any) -> None:
+    """The second recipient was refused by code: its record names the handler's line, not the rule before."""
+    client = server.session()
+    client.say("MAIL FROM:<a@far.example>")
+    client.say("RCPT TO:<x@elsewhere.example>")
+    client.say("RCPT TO:<spam@ours.example>")
+    client.say("RCPT TO:<y@elsewhere.example>")
+    kinds = [kind for kind, _, _ in refusals(server)]
+    assert kinds == ["default", "handler", "default"]
+    decided = server.records("Rejection")[1]["decided_by"]
+    assert (decided["handler"], Path(decided["file"]).name) == ("smtp_server_rcpt_to", "policy.py")
+    assert decided["line"] in range(9, 13)
+    assert decided["config"] == server.configuration.hash
+
+
+def test_a_limit_that_refuses_after_a_policy_refusal(server: Any) -> None:
+    """One recipient too many is refused by the limit, and the record has the limit's name."""
+    client = server.session()
+    client.say("MAIL FROM:<a@far.example>")
+    for user in ("a", "b"):
+        assert client.say(f"RCPT TO:<{user}@ours.example>").code == 250
+    client.say("RCPT TO:<x@elsewhere.example>")
+    assert client.say("RCPT TO:<c@ours.example>").code == 452
+    assert refusals(server)[-1][:2] == ("default", "max_recipients_per_message")
+    assert server.records("Rejection")[-1]["limit"] == "max_recipients_per_message"
+
+
+def test_a_limit_that_ends_the_session(server: Any) -> None:
+    """The last of too many refused recipients is refused by that limit."""
+    client = server.session()
+    client.say("MAIL FROM:<a@far.example>")
+    codes = [client.say(f"RCPT TO:<{n}@elsewhere.example>").code for n in range(3)]
+    assert codes == [550, 550, 421]
+    assert [key for _, key, _ in refusals(server)] == [None, None, "max_refused_recipients"]
+
+
+@pytest.mark.parametrize(
+    ("sender", "kind", "who"),
+    [
+        ("nobody@far.example", "handler", "smtp_server_mail_from"),
+        ("late@far.example", "handler", "smtp_server_data"),
+        ("reroute@rights.example", "default", None),
+    ],
+)
+def test_refused_at_mail_or_after_content(server: Any, sender: str, kind: str, who: str | None) -> None:
+    """A handler is named wherever it refuses; a sender that it wrote is judged by the rules."""
+    server.session().mail(sender, "a@elsewhere.example" if "rights" in sender else "a@ours.example")
+    assert refusals(server)[-1][:2] == (kind, who)
+
+
+def test_a_session_outlives_the_name_of_its_listener(server: Any) -> None:
+    """A reload renames the listener: an open session has the sections of the new name, and says it."""
+    client = server.session()
+    client.say("MAIL FROM:<a@far.example>")
+    assert client.say("RCPT TO:<a@named.example>").code == 250
+    server.reload(
+        {
+            "angarium.toml": MAIN.replace('"in"', '"front"'),
+            "domains.toml": DOMAINS.replace("'in'", "'front'"),
+        }
+    )
+    assert client.say("RCPT TO:<b@named.example>").code == 250
+    client.say("RCPT TO:<c@elsewhere.example>")
+    assert server.records("Rejection")[-1]["listener"] == "front"
