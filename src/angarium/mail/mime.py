@@ -178,7 +178,7 @@ def _between(body: bytes, boundary: bytes) -> list[bytes]:
 
 
 def text_of(part: Part, limit: int = MAX_TEXT) -> str:
-    """The text of a leaf part, `limit` octets of it: transfer encoding, charset and HTML undone, lines ended by LF."""
+    """The text of a leaf part, `limit` octets of it: transfer encoding, charset and HTML undone."""
     octets = decode_transfer(part.body[:limit], part.get("content-transfer-encoding"))
     text = decode_charset(octets, part.parameters.get("charset", "")).replace("\r\n", "\n")
     if part.media_type == "text/html":
