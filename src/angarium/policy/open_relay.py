@@ -310,7 +310,15 @@ def _locals(listener: Listener, tables: PolicyTables) -> list[IPAddress]:
     """The local addresses that make a difference."""
     named = [ip_address(text) for text in tables.local_scopes.get(listener.label, ())]
     via = [overlay.network.network_address for overlay in _overlays(listener.peer, listener.via)]
-    return list(dict.fromkeys([ip_address(listener.host), *named, *via]))
+    own = ip_address(listener.host)
+    return list(dict.fromkeys([own, *(other for other in (*named, *via) if _comes_here(other, own))]))
+
+
+def _comes_here(local: IPAddress, bound: IPAddress) -> bool:
+    """Whether a connection to this address can reach a listener bound there; `[::]` takes IPv4 too."""
+    if not bound.is_unspecified:
+        return local == bound
+    return bound.version == 6 or local.version == 4
 
 
 # Which entries are worth a question?
