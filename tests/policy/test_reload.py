@@ -44,8 +44,10 @@ max_age = "1 day"
 max_age = "2 days"
 [queue.'*.example.com']
 smtp_port = 2525
+protocol = { lmtp = { mx_list = ["[10.0.0.2]:24"] } }
 [tenant.'t']
 connection_limit = 3
+max_message_rate = "10/min,max_burst=3"
 """
 LIMIT = 30.0
 """Seconds after which a test has failed; none needs a tenth of it."""

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from angarium.policy.config import QueueConfig, Source
+from angarium.policy.config import ConfigError, QueueConfig, Source
 from angarium.policy.egress import load_egress
+from angarium.policy.load import load
 from angarium.policy.shaping import Credentials, load_shaping
 from angarium.policy.source import read_document
 from angarium.policy.throttle import Rate
@@ -164,3 +165,18 @@ def test_what_egress_refuses(tmp_path, text, problem):
     """What is wrong says so, on its line."""
     _, problems = egress(tmp_path, text)
     assert any(problem in str(found) and found.is_error for found in problems)
+
+
+def test_a_pool_that_nobody_wrote(tmp_path):
+    """A queue cannot name a pool that no file has: the line that names it says so; `none` needs no file."""
+    (tmp_path / "main.toml").write_text('hostname = "mx.example.com"\n[policy]\nqueues = ["q.toml"]\n')
+    pools = (("queue.default", "none"), ("tenant.t", "a"), ("queue.'x.example'", "b"))
+    text = "".join(f"[{table}]\negress_pool = '{pool}'\n" for table, pool in pools)
+    (tmp_path / "q.toml").write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path / "main.toml")
+    told = [str(problem).rpartition("/")[2] for problem in raised.value.problems if "pool" in problem.text]
+    assert [text.partition(": write")[0] for text in told] == [
+        "q.toml:4: there is no egress pool 'a'",
+        "q.toml:6: there is no egress pool 'b'",
+    ]

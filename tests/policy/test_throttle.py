@@ -42,12 +42,15 @@ def test_evenly_after_the_burst():
     assert throttle.is_rested(now + 1)
 
 
-def test_what_was_spent_stays_spent():
-    """A rate that is replaced holds from the next on."""
+def test_a_rate_that_is_replaced():
+    """What was spent counts as if the new rate had been there; a rate that is slower later stays kept."""
     throttle = Throttle(Rate(1, 60.0, 1))
     throttle.spend(0.0)
     throttle.rate = Rate(60, 60.0, 1)
-    assert throttle.wait(0.0) == 60.0
+    assert throttle.wait(0.0) == 1.0
+    assert throttle.wait(0.5) == 0.5
+    throttle.rate = Rate(1, 3600.0, 1)
+    assert throttle.wait(0.5) == 0.5
 
 
 @given(st.integers(1, 50), st.integers(1, 10), st.lists(st.floats(0, 3), min_size=1, max_size=200))

@@ -66,7 +66,7 @@ class Throttle:
 
     @property
     def rate(self) -> Rate:
-        """What it keeps to; may be replaced, and what was spent stays spent."""
+        """What it keeps to; may be replaced: what was spent counts as if it had been spent by the new one."""
         return self._rate
 
     @rate.setter
@@ -77,7 +77,11 @@ class Throttle:
 
     def wait(self, now: float) -> float:
         """Seconds until the next is allowed; 0.0 where it is allowed now."""
-        return max(self._usual - self._tolerance - now, 0.0)
+        wait = self._usual - self._tolerance - now
+        if wait > self._interval:  # a debt of a slower rate, which was replaced
+            self._usual -= wait - self._interval
+            return self._interval
+        return max(wait, 0.0)
 
     def spend(self, now: float) -> None:
         """It has happened."""
