@@ -1,4 +1,4 @@
-"""`[classifier]`, `[trace]` and the options that ask for signatures: what is read, and what is wrong where."""
+"""`[classifier]`, `[trace]` and the options that ask for signatures: what is read, what is wrong where."""
 
 from __future__ import annotations
 
@@ -134,6 +134,15 @@ def test_nothing_is_signed_without_a_key(tmp_path: Path, main: str, queues: str,
     main += "[policy]\nqueues = ['queues.toml']\n"
     assert f"{line}: nothing can be signed without a key" in problems(tmp_path, main, queues_toml=queues)
     loaded(tmp_path, main + KEYS, trace_keys=f"k1 {SECRET}\n")
+
+
+def test_bounces_must_come_somewhere(tmp_path: Path) -> None:
+    """A domain of signed reverse-paths whose bounces would be refused is noted."""
+    main = MAIN + "[policy]\nqueues = ['queues.toml']\nlistener_domains = ['domains.toml']\n" + KEYS
+    files = {"queues_toml": "[queue.default]\nverp = 'b.example'\n", "trace_keys": f"k1 {SECRET}\n"}
+    [problem] = loaded(tmp_path, main, domains_toml="", **files).problems
+    assert "queues.toml:2: warning: verp: bounces to b.example are refused" in str(problem)
+    assert loaded(tmp_path, main, domains_toml="['b.example']\nlog_oob = true\n", **files).problems == ()
 
 
 def test_a_reload_brings_rules_and_keys(tmp_path: Path) -> None:

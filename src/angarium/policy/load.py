@@ -44,7 +44,7 @@ from angarium.policy.rule_files import CLASSIFIER_SCHEMA, read_classifier
 from angarium.policy.shaping import load_shaping
 from angarium.policy.source import Document, read_document, read_octets, shown_path
 from angarium.policy.tables import NOT_YET, Options, Reader, Schema, unknown
-from angarium.policy.trace_keys import TRACE_SCHEMA, read_trace_keys, unsigned
+from angarium.policy.trace_keys import TRACE_SCHEMA, read_trace_keys, unheard, unsigned
 from angarium.policy.users import load_users
 from angarium.policy.values import duration, size, whole_number
 
@@ -260,7 +260,8 @@ class _Loading:
         shaping = self._small(lists, "shaping", load_shaping)
         egress = self._small(lists, "egress", load_egress)
         self._check_pools(queues, egress)
-        self.problems += unsigned(parts["trace_keys"], listeners, queues.signed_options())
+        self.problems += unsigned(parts["trace_keys"], listeners, queues)
+        self.problems += unheard(queues, domains)
         self._read_recipients(domains)
         self._give_up_if_wrong()
         return Configuration(

@@ -117,9 +117,12 @@ OPTIONS: dict[str, values.Parser] = {
     "tls": values.one_of(*TLS_MODES),
     "supplemental_trace": values.boolean,
     "verp": values.domain,
+    "dsn_failure": values.boolean,
+    "dsn_delay": duration,
+    "dsn_success": values.boolean,
+    "dsn_return": values.one_of("none", "headers", "full"),
+    "dsn_to_strangers": values.boolean,
 }
-SIGNED = ("supplemental_trace", "verp")
-"""Options that ask for a signature, unless they are false."""
 _NOT_YET = {"overall_max_message_rate": NOT_YET}
 _NO_EFFECT = "has no effect here, where queues need no such tuning"
 _IGNORED = dict.fromkeys(
@@ -227,16 +230,6 @@ class QueueTable:
             merged |= level
         given = {name: value for name, (value, _) in merged.items()}
         return QueueConfig(**given, sources={name: source for name, (_, source) in merged.items()})
-
-    def signed_options(self) -> Iterator[Source]:
-        """Where options stand that ask for a signature."""
-        levels = [self.default, *_levels_below(self.tenants)]
-        for tenants in self.tenants_of.values():
-            levels += _levels_below(tenants)
-        if any(name in SIGNED for _, options in self.shapes for name, _, _ in options):
-            levels += map(self._level, self.domains.values())
-        for level in levels:
-            yield from (level[name][1] for name in SIGNED if name in level and level[name][0])
 
     def named(self, option: str) -> dict[Any, Source]:
         """Every value that the files give an option, and where it was given first."""

@@ -1,7 +1,7 @@
 """By which rules are replies classified? The `[classifier]` table, and the rule files that it names.
 
 `"providers"`, `"community"` and `"iana"` stand for the files that come with Angarium; every other name is a
-file of the operator's. Promises that each problem of a rule file is one of the configuration, with file and line.
+file of the operator's. Promises that each problem of a rule file is one of the configuration, with its line.
 Equal files give the same classifier again, since compiling takes longer than everything else here.
 """
 

@@ -15,6 +15,8 @@ from typing import Any
 from angarium.mail.trace import Key, KeyFileError, read_keys
 from angarium.policy import values
 from angarium.policy.config import ConfigError, Listener, Overlay, Problem, Source, TraceHeaders
+from angarium.policy.match import PolicyTables
+from angarium.policy.queues import QueueTable
 from angarium.policy.source import read_octets, shown_path
 from angarium.policy.tables import Reader, Schema
 
@@ -53,18 +55,26 @@ def _read(reader: Reader, octets: bytes, path: Path) -> dict[str, Key]:
     return keys
 
 
-def unsigned(
-    keys: Mapping[str, Key], listeners: Iterable[Listener], queue_options: Iterable[Source]
-) -> Iterator[Problem]:
+def unsigned(keys: Mapping[str, Key], listeners: Iterable[Listener], queues: QueueTable) -> Iterator[Problem]:
     """A problem for each option that wants a signature, where there is no key."""
     if keys:
         return
     text = f"nothing can be signed without a key: write [trace] keys = 'trace.keys' ({HOW_TO_MAKE})"
+    asking = [queues.named("verp"), queues.named("supplemental_trace")]
+    for source in (source for named in asking for value, source in named.items() if value):
+        yield Problem(source, text)
     for listener in listeners:
         for source in _signing_options(listener):
             yield Problem(source, text)
-    for source in queue_options:
-        yield Problem(source, text)
+
+
+def unheard(queues: QueueTable, domains: PolicyTables) -> Iterator[Problem]:
+    """A warning for each domain of signed reverse-paths whose bounces nobody would read."""
+    for domain, source in queues.named("verp").items():
+        entry = domains.lookup(domain, domains.default_scope)
+        if entry is None or not (entry.log_oob or entry.relay_to):
+            text = f"bounces to {domain} are refused: write ['{domain}'] log_oob = true, if they come here"
+            yield Problem(source, f"verp: {text}", is_error=False)
 
 
 def _signing_options(listener: Listener) -> Iterator[Source]:

@@ -18,21 +18,27 @@ if TYPE_CHECKING:
 
 
 def sign(
-    arrival: Arrival, headers: TraceHeaders, config: QueueConfig, keys: Mapping[str, Key], now: float
+    arrival: Arrival,
+    headers: TraceHeaders,
+    config: QueueConfig,
+    keys: Mapping[str, Key],
+    now: float,
+    *,
+    is_own: bool,
 ) -> None:
     """Put the signed header above a message and choose its reverse-path, as listener and queue ask for it.
 
-    The header goes on mail of senders with a right of their own, or on all mail of a queue that says so; the
-    reverse-path is changed for the former alone, since a stranger's bounces are the stranger's.
+    The header goes on mail of senders with a right of their own (`is_own`), or on all mail of a queue that
+    says so; the reverse-path is changed for the former alone: a stranger's bounces are the stranger's.
     """
     key = signing_key(keys)
     if key is None:
         return
     wanted = config.supplemental_trace
-    if wanted or (wanted is None and headers.supplemental_header and arrival.tells_sender):
+    if wanted or (wanted is None and headers.supplemental_header and is_own):
         field = supplemental_field(_reference(arrival, headers), key, now, headers.header_name)
         arrival.prefix = field + arrival.prefix
-    if config.verp is not None and arrival.tells_sender and arrival.envelope.sender is not None:
+    if config.verp is not None and is_own and arrival.envelope.sender is not None:
         arrival.return_path = signed_reverse_path(arrival.ident, config.verp, key, now)
 
 

@@ -274,7 +274,8 @@ class _Taking:
             if draft.arrival.is_queued:
                 config = self.session.door.intake.config_of(draft.arrival)
                 headers = self.session.options.trace_headers
-                sign(draft.arrival, headers, config, keys, self.session.door.clock())
+                is_own = draft.decision.right in OWN_RIGHTS
+                sign(draft.arrival, headers, config, keys, self.session.door.clock(), is_own=is_own)
 
     async def _name_queues(self, drafts: list[Draft]) -> None:
         """Name each message's queue, and ask the operator's code about queues that are new."""
