@@ -7,7 +7,7 @@ import pytest
 
 from angarium.mail.address import Address
 from angarium.mail.status import reply
-from angarium.queue.notice import MAX_RETURNED_HEADERS, Failure, failure_notice
+from angarium.queue.notice import MAX_RETURNED_HEADERS, Notice, write_notice
 from angarium.reports.detect import examine
 
 ORIGINAL = b"From: a@b.example\r\nSubject: hi\r\nMessage-ID: <1@b.example>\r\n\r\nbody\r\n"
@@ -21,8 +21,8 @@ def notice(original=ORIGINAL, **changes):
         "remote_mta": "mx.d.example",
         "arrival": 1_700_000_000.0,
     } | changes
-    return failure_notice(
-        Failure(**failure), original, hostname="mx.example", ident="0" * 32, now=1_700_000_100.0
+    return write_notice(
+        Notice(**failure), original, hostname="mx.example", ident="0" * 32, now=1_700_000_100.0
     )
 
 

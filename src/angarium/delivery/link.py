@@ -139,6 +139,7 @@ class Link:
         self._require(answer.reply)
         offered = answer.extensions
         self.offer = Offer(offered.size, offered.eight_bit, offered.smtputf8)
+        self._note(takes_dsn=offered.dsn)
 
     async def _connect(self) -> None:
         peer, source = self.peer, self._way.bind_to

@@ -293,6 +293,16 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     tls: str | None = None
     supplemental_trace: bool | None = None
     """Whether mail carries our signed trace header; None: as its listener says for who sent it."""
+    dsn_failure: bool = True
+    """Whether senders are told of failures, unless they said otherwise (RFC 3461)."""
+    dsn_delay: float | None = None
+    """Seconds after which a sender is told, once, that a message is still being tried; None: never."""
+    dsn_success: bool = True
+    """Whether senders who ask are told that a message arrived, or went where nobody will tell."""
+    dsn_return: str = "headers"
+    """What returns of a message that failed, where its sender did not say: `none`, `headers`, `full`."""
+    dsn_to_strangers: bool = False
+    """Whether senders without a right of their own are told too, whose addresses may be forged."""
     verp: str | None = None
     """The domain of a signed reverse-path that next hops are told instead of the sender's."""
     sources: Mapping[str, Source] = {}

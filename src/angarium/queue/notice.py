@@ -1,13 +1,15 @@
-"""The notice that a message has failed: a `multipart/report` to its sender (RFC 3461 section 6, RFC 3464).
+"""What a sender is told of a message: a delivery status notification, as `multipart/report` (RFC 3461 section
+6, RFC 3464, RFC 6533).
 
-Pure. The notice has the null reverse-path, so it never causes another; the caller asks only for messages
-whose sender had a right to send them, so that forged senders are never hit.
+Pure. The notice has the null reverse-path, so it never causes another; whether one is due, `dsn` knows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from enum import Enum
 
 import msgspec
 
@@ -17,34 +19,51 @@ from angarium.mail.status import EnhancedStatus, Reply
 
 MAX_RETURNED_HEADERS = 64 * 1024
 """Octets of the original's header section that a notice returns at most."""
+MAX_RETURNED = 1024 * 1024
+"""Octets of an original that returns whole; of larger ones the header section does."""
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Action(Enum):
+    """What has become of the message (RFC 3464 section 2.3.3)."""
+
+    FAILED = "failed"
+    DELAYED = "delayed"
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    """Handed on to a host that sends no notices of success."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """What a notice tells."""
+
+    action: Action = Action.FAILED
 
     sender: Address
     recipient: Address
     reply: Reply
     remote_mta: str | None
-    """The host that refused, where one did."""
+    """The host that answered, where one did."""
     arrival: float
     """When the message was accepted, Unix seconds."""
     expired: bool = False
     envid: str | None = None
     orcpt: str | None = None
+    tried_until: float | None = None
+    """Of a delayed message: how long it is tried, Unix seconds."""
+    returns: str = "headers"
+    """How much of the original returns: `none`, `headers` or `full` (RFC 3461 section 4.3)."""
 
 
-def failure_notice(failure: Failure, original: bytes, *, hostname: str, ident: str, now: float) -> bytes:
-    """The content of a failure notice. `original` is the failed message's content, of which the headers
-    return.
+def write_notice(notice: Notice, original: bytes, *, hostname: str, ident: str, now: float) -> bytes:
+    """The content of a notice. `original` is the content of the message that it is about.
 
     Written by hand and not with `email`, whose parts cannot hold a returned header section octet by octet.
     """
     boundary = f"=_{ident}"
     head = _lines(
         f"From: Mail Delivery System <mailer-daemon@{hostname}>",
-        f"To: <{failure.sender}>",
-        "Subject: Undelivered mail returned to sender",
+        f"To: <{notice.sender}>",
+        f"Subject: {_SUBJECTS[notice.action]}",
         f"Date: {_date(now)}",
         f"Message-ID: <{ident}@{hostname}>",
         "Auto-Submitted: auto-replied",  # RFC 3834 section 5
@@ -53,56 +72,79 @@ def failure_notice(failure: Failure, original: bytes, *, hostname: str, ident: s
         "Content-Transfer-Encoding: 8bit",
         "",
     )
-    utf8 = not failure.recipient.is_ascii  # RFC 6533 section 4
-    status_type = "message/global-delivery-status" if utf8 else "message/delivery-status"
-    returned = _returned(original)
-    headers_type = "text/rfc822-headers" if returned.isascii() else "message/global-headers"
-    parts = (
-        _part("text/plain; charset=utf-8", _text(failure, hostname)),
-        _part(status_type, _status_fields(failure, hostname)),
-        _part(headers_type, returned),
-    )
+    status_type = "message/global-delivery-status" if _is_utf8(notice) else "message/delivery-status"
+    parts = [
+        _part("text/plain; charset=utf-8", _text(notice, hostname)),
+        _part(status_type, _status_fields(notice, hostname, now)),
+        *_returned(notice, original),
+    ]
     delimiter = f"--{boundary}\r\n".encode()
     return head + b"".join(delimiter + part for part in parts) + f"--{boundary}--\r\n".encode()
 
 
-def _text(failure: Failure, hostname: str) -> bytes:
-    expired = " It could not be delivered in time, and will not be tried again." if failure.expired else ""
+_SUBJECTS = {
+    Action.FAILED: "Undelivered mail returned to sender",
+    Action.DELAYED: "Your mail is delayed",
+    Action.DELIVERED: "Your mail was delivered",
+    Action.RELAYED: "Your mail was handed on",
+}
+_SAID = {
+    Action.FAILED: "was not delivered.",
+    Action.DELAYED: "could not be delivered yet. It is still being tried, and you need not send it again.",
+    Action.DELIVERED: "was delivered, as you asked to be told.",
+    Action.RELAYED: "was handed on to a system that does not tell what becomes of it.",
+}
+
+
+def _is_utf8(notice: Notice) -> bool:
+    """Whether the fields hold an internationalised address (RFC 6533 section 4)."""
+    return not (notice.recipient.is_ascii and (notice.orcpt or "").isascii())
+
+
+def _text(notice: Notice, hostname: str) -> bytes:
+    expired = " It could not be delivered in time, and will not be tried again." if notice.expired else ""
+    until = f"It is tried until {_date(notice.tried_until)}." if notice.tried_until is not None else ""
     return _lines(
         f"This is the mail system at {hostname}.",
         "",
-        f"Your message to <{failure.recipient}> was not delivered.{expired}",
-        f"{failure.remote_mta or 'This server'} said:",
+        f"Your message to <{notice.recipient}> {_SAID[notice.action]}{expired}",
+        *([until] if until else []),
+        f"{notice.remote_mta or 'This server'} said:",
         "",
-        f"    {_one_line(failure.reply)}",
+        f"    {_one_line(notice.reply)}",
     )
 
 
-def _status_fields(failure: Failure, hostname: str) -> bytes:
+def _status_fields(notice: Notice, hostname: str, now: float) -> bytes:
     """The per-message and the per-recipient fields (RFC 3464 sections 2.2 and 2.3)."""
-    utf8 = not failure.recipient.is_ascii
-    message = [f"Reporting-MTA: dns; {hostname}", f"Arrival-Date: {_date(failure.arrival)}"]
-    if failure.envid:
-        message.insert(0, f"Original-Envelope-Id: {failure.envid}")
+    utf8 = not notice.recipient.is_ascii
+    message = [f"Reporting-MTA: dns; {hostname}", f"Arrival-Date: {_date(notice.arrival)}"]
+    if notice.envid:
+        message.insert(0, f"Original-Envelope-Id: {notice.envid}")
     recipient = [
-        f"Final-Recipient: {'utf-8' if utf8 else 'rfc822'}; {failure.recipient}",
-        "Action: failed",
-        f"Status: {_status(failure)}",
-        f"Diagnostic-Code: smtp; {_one_line(failure.reply)}",
+        f"Final-Recipient: {'utf-8' if utf8 else 'rfc822'}; {notice.recipient}",
+        f"Action: {notice.action.value}",
+        f"Status: {_status(notice)}",
+        f"Diagnostic-Code: smtp; {_one_line(notice.reply)}",
     ]
-    if failure.orcpt:
-        recipient.insert(0, f"Original-Recipient: {failure.orcpt}")
-    if failure.remote_mta:
-        recipient.append(f"Remote-MTA: dns; {failure.remote_mta}")
+    if notice.orcpt:
+        recipient.insert(0, f"Original-Recipient: {notice.orcpt}")
+    if notice.remote_mta:
+        recipient.append(f"Remote-MTA: dns; {notice.remote_mta}")
+    if notice.tried_until is not None:
+        recipient.append(f"Will-Retry-Until: {_date(notice.tried_until)}")
     return _lines(*message, "", *recipient)
 
 
-def _status(failure: Failure) -> EnhancedStatus:
-    """A permanent status: an expired message's last reply was a transient one (RFC 3464 section 2.3.4)."""
-    status = failure.reply.enhanced
-    if failure.expired:
+_CLASSES = {Action.FAILED: 5, Action.DELAYED: 4, Action.DELIVERED: 2, Action.RELAYED: 2}
+
+
+def _status(notice: Notice) -> EnhancedStatus:
+    """A status of the action's class: what expired was answered with another (RFC 3464 section 2.3.4)."""
+    status, wanted = notice.reply.enhanced, _CLASSES[notice.action]
+    if notice.expired:
         return EnhancedStatus(5, 4, 7)
-    return status if status is not None and status.class_ == 5 else EnhancedStatus(5, 0, 0)
+    return status if status is not None and status.class_ == wanted else EnhancedStatus(wanted, 0, 0)
 
 
 def _part(media_type: str, body: bytes) -> bytes:
@@ -116,9 +158,14 @@ def _lines(*lines: str) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
 
 
-def _returned(original: bytes) -> bytes:
-    section, _ = split_content(original[:MAX_RETURNED_HEADERS])
-    return section
+def _returned(notice: Notice, original: bytes) -> Iterator[bytes]:
+    """The part that returns the original, or its header section."""
+    if notice.returns == "full" and len(original) <= MAX_RETURNED:
+        section, _ = split_content(original)
+        yield _part("message/rfc822" if section.isascii() else "message/global", original)
+    elif notice.returns != "none":
+        section, _ = split_content(original[:MAX_RETURNED_HEADERS])
+        yield _part("text/rfc822-headers" if section.isascii() else "message/global-headers", section)
 
 
 def _one_line(reply: Reply) -> str:

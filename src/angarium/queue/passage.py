@@ -20,3 +20,5 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     tls_fallback: str = ""
     """Why there was no TLS, where the next hop offered it and it was wanted."""
     provider: str | None = None
+    takes_dsn: bool = False
+    """Whether the next hop tells senders itself what becomes of their mail (RFC 3461)."""

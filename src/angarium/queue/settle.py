@@ -16,16 +16,15 @@ import msgspec
 
 from angarium.log.records import Record, RecordType
 from angarium.log.writer import LogError, Writer
-from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.status import Reply, reply
 from angarium.policy.config import Configuration
 from angarium.policy.retry import next_attempt
-from angarium.policy.route import QueueName
+from angarium.queue.dsn import make_notice, owed_success, owes_delay, owes_failure
 from angarium.queue.intake import Arrival, Intake, NoCustody
 from angarium.queue.message import Message, encode
-from angarium.queue.notice import Failure, failure_notice
+from angarium.queue.notice import Action
 from angarium.queue.passage import Passage
-from angarium.queue.records import delay_record, delivery_record, notice_reception, rebind_record
+from angarium.queue.records import delay_record, delivery_record, rebind_record
 from angarium.queue.scheduled import Scheduler
 from angarium.spool.errors import SpoolError
 from angarium.spool.store import Store
@@ -166,6 +165,11 @@ class Settlement:
             self._write(self._account("Delivery", message, outcome))
         except Exception:
             log.exception("the Delivery record of message %s is lost", message.ident)
+        try:
+            if (action := owed_success(message, outcome)) is not None:
+                self._tell(self._notice(message, outcome, action))
+        except SpoolError as error:
+            log.error("nobody is told of the success of message %s: %s", message.ident, error)
         self._finish(message)
 
     def _look_again(self, message: Message) -> None:
@@ -200,6 +204,9 @@ class Settlement:
         message.due = due
         if not outcome.was_attempted:
             self.tell_delay(message, f"{outcome.site} is left alone: {outcome.reply}")
+        if outcome.was_attempted and owes_delay(message, now):
+            message.make_special().delay_told = True
+            self._tell(self._notice(message, outcome, Action.DELAYED))
         last = message.queue.last = " ".join(str(outcome.reply).split())
         self._store.note(message.place, message.ident, encode(message.state(last)))
         self._scheduler.add(message)
@@ -265,7 +272,7 @@ class Settlement:
             self._writer.write(self._account(record_type, message, outcome, answer))
             await self._writer.sync()
             if tells_sender and self._owes_notice(message):
-                await self._intake.take([self._notice(message, outcome, expired=expired)])
+                await self._intake.take([self._notice(message, outcome, Action.FAILED, expired=expired)])
         except (NoCustody, LogError, SpoolError) as trouble:
             log.error("message %s has failed and cannot be finished now: %s", message.ident, trouble)
             self._look_again(message)
@@ -275,38 +282,35 @@ class Settlement:
     def _owes_notice(self, message: Message) -> bool:
         """Whether the sender is told; not of a message that can no longer be read."""
         try:
-            return message.stored.dsn_allowed and message.sender is not None
+            return owes_failure(message)
         except SpoolError as error:
             log.error("message %s ends unread: %s", message.ident, error)
             return False
 
-    def _notice(self, message: Message, outcome: Outcome, *, expired: bool) -> Arrival:
-        sender = message.sender
-        assert sender is not None
-        ident, hostname = self._intake.new_ident(), self._configuration().hostname
-        failure = Failure(
-            sender=sender,
-            recipient=message.recipient.address,
-            reply=outcome.reply,
-            remote_mta=outcome.peer.name if outcome.peer is not None else None,
-            arrival=message.created,
+    def _notice(
+        self, message: Message, outcome: Outcome, action: Action, *, expired: bool = False
+    ) -> Arrival:
+        return make_notice(
+            message,
+            outcome,
+            action,
+            ident=self._intake.new_ident(),
+            configuration=self._configuration(),
+            now=self._clock(),
             expired=expired,
-            envid=message.envelope.envid,
-            orcpt=message.recipient.orcpt,
         )
-        original = b"".join(message.content)
-        content = failure_notice(failure, original, hostname=hostname, ident=ident, now=self._clock())
-        arrival = Arrival(
-            ident=ident,
-            envelope=Envelope(None, (Recipient(sender),), not content.isascii(), not sender.is_ascii),
-            prefix=b"",
-            content=[content],
-            meta={},
-            queue=str(QueueName(sender.domain)),
-            is_queued=True,
-        )
-        arrival.records = [notice_reception(arrival, message, self._configuration(), self._clock())]
-        return arrival
+
+    def _tell(self, notice: Arrival) -> None:
+        """Send a notice about a message that goes on, or is over; when it cannot be kept, nobody is told."""
+        task = asyncio.get_running_loop().create_task(self._take_notice(notice))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_notice(self, notice: Arrival) -> None:
+        try:
+            await self._intake.take([notice])
+        except NoCustody as trouble:
+            log.error("a notice to %s is lost: %s", notice.envelope.recipients[0].address, trouble)
 
     async def close(self) -> None:
         """Wait for what is being finished."""

@@ -234,6 +234,7 @@ class Session:
             auth_after_tls=bool(mechanisms) and has_tls and not may_auth,
             xclient=may_use_xclient(options, self.whereabouts.peer.ip),
             chunking=True,
+            dsn=True,
         )
 
     def forget(self) -> None:

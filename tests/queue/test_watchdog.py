@@ -1,0 +1,151 @@
+"""The watchdog: age holds wherever a message is; what has no future gets one, and is reported (issue 6, demand 1)."""
+
+from itertools import count
+
+import pytest
+
+from angarium.queue.watchdog import ROUND
+from angarium.testing.clock import VirtualClock
+from tests.queue.rooms import Rooms, outcome
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run `test(rooms, clock)` in time that jumps."""
+
+    def runner(test):
+        clock, numbers = VirtualClock(), count()
+
+        async def main():
+            rooms = Rooms(tmp_path, clock.now, lambda: next(numbers).to_bytes(10, "big"))
+            clock.busy_while(lambda: rooms.is_syncing)
+            rooms.start()
+            try:
+                await test(rooms, clock)
+            finally:
+                rooms.close()
+
+        clock.run(main())
+
+    return runner
+
+
+def test_all_is_well(run):
+    """Messages that wait, go and end as they should are no violations."""
+
+    async def test(rooms, clock):
+        first = await rooms.accept("a@one.example")
+        await rooms.accept("b@two.example")
+        rooms.settle(first, outcome("transient", 451))
+        for _ in range(3):
+            rooms.watchdog.look()
+        health = rooms.watchdog.health
+        assert (health.violations, health.rounds) == (0, 3)
+
+    run(test)
+
+
+def test_age_holds_while_a_message_is_ready(run):
+    """A message that waits for a connection beyond its age is taken back and expires."""
+
+    async def test(rooms, clock):
+        await rooms.accept("a@one.example")
+        clock.elapsed += 7300
+        rooms.watchdog.look()
+        await rooms.quiet()
+        assert [record.type for record in rooms.writer.seen] == ["Expiration"]
+        assert rooms.yard.held == {}
+        assert len(rooms.scheduler) == 0
+
+    run(test)
+
+
+def test_age_holds_after_a_session(run):
+    """A message on the wire is left alone, whatever its age; its next failure ends it."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept("a@one.example")
+        rooms.yard.on_wire.add(ident)
+        clock.elapsed += 7300
+        rooms.watchdog.look()
+        assert ident in rooms.yard.held
+        rooms.settle(ident, outcome("transient", 451))
+        await rooms.quiet()
+        assert [record.type for record in rooms.writer.seen] == ["TransientFailure", "Expiration"]
+
+    run(test)
+
+
+def test_a_shorter_age_holds_at_once(run):
+    """A message that waits for its retry expires when a reload shortens its age below what it has."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept("a@one.example")
+        rooms.settle(ident, outcome("transient", 451))
+        clock.elapsed += 400
+        rooms.configuration.queues.default["max_age"] = (300.0, rooms.configuration.sources["hostname"])
+        rooms.configuration.queues._answers.clear()
+        rooms.scheduler.reconfigure()
+        rooms.watchdog.look()
+        await rooms.quiet()
+        assert rooms.writer.seen[-1].type == "Expiration"
+
+    run(test)
+
+
+def test_a_lost_timer_is_repaired(run):
+    """A message whose time passed without its turn gets it, and the fault is reported."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept("a@one.example")
+        rooms.settle(ident, outcome("transient", 451))
+        rooms.scheduler._timers._buckets.clear()
+        rooms.scheduler._timers._order.clear()
+        rooms.watchdog.look()
+        assert ident in rooms.yard.held
+        assert rooms.watchdog.health.violations == 1
+        assert ident in rooms.watchdog.health.last[0]
+
+    run(test)
+
+
+def test_a_message_that_nobody_has_is_given_back(run):
+    """A message that delivery has lost is given back when a second look finds the same, and not before."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept("a@one.example")
+        rooms.yard.held.clear()
+        rooms.watchdog.look()
+        assert (rooms.yard.held, rooms.watchdog.health.violations) == ({}, 0)
+        rooms.watchdog.look()
+        assert ident in rooms.yard.held
+        assert rooms.watchdog.health.violations == 1
+
+    run(test)
+
+
+def test_an_order_that_has_gone_holds_nothing(run):
+    """A message that waits under an order that no longer stands is let go, and the fault is reported."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept("a@one.example")
+        rooms.settle(ident, outcome("transient", 451))
+        rooms.scheduler.find(ident).make_special().waits_for = "ghost"
+        rooms.watchdog.look()
+        assert ident in rooms.yard.held
+        assert "ghost" in rooms.watchdog.health.last[0]
+
+    run(test)
+
+
+def test_it_looks_by_itself(run):
+    """Once started it goes round again and again, in steps that take a minute together."""
+
+    async def test(rooms, clock):
+        import asyncio
+
+        rooms.watchdog.start()
+        await asyncio.sleep(ROUND * 3 + 1)
+        assert rooms.watchdog.health.rounds == 3
+
+    run(test)
