@@ -123,6 +123,23 @@ def test_new_limits_hold_for_what_waits(run):
     assert all(begun[0])
 
 
+def test_a_new_configuration_holds_up_nobody(run):
+    """What waits moves in parts, and is found on its way by who looks for it."""
+
+    async def test(house):
+        async with NextHop() as hop:
+            sent = house.send(house.queue(f"example.net!{hop.route}"), 1200)
+            await house.until(1)
+            house.dispatcher.reconfigure(Terms())
+            found = set(house.dispatcher.messages())
+            taken = house.dispatcher.withdraw(lambda message: message is sent[-1])
+            await house.until(1199)
+            return len(found), taken == sent[-1:], hop.taken
+
+    found, was_taken, taken = run(test, shaping={"max_message_rate": Rate(1, 3600.0, 1)})
+    assert (found, was_taken, len(taken)) == (1199, True, 1199)
+
+
 def test_domains_with_an_entry_stand_alone(run):
     """A domain that has an entry in a shaping file shares no connection with others of its site."""
     zone = {name: {"MX": ["10 mx.example."]} for name in ("own.example", "other.example")}

@@ -9,6 +9,7 @@ replaced holds for what waits already.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from angarium.delivery.egress import Addresses, Turns
@@ -21,6 +22,7 @@ from angarium.delivery.way import Way
 from angarium.net.dns import Resolver
 from angarium.net.local import is_local_address
 from angarium.net.mta_sts import Policies
+from angarium.net.tls import client_context
 from angarium.policy.config import QueueConfig
 from angarium.policy.egress import NO_POOL, EgressSource
 from angarium.queue.message import Message
@@ -29,6 +31,7 @@ from angarium.queue.scheduled import ScheduledQueue
 MAX_CONNECTIONS = 2000
 """To all sites together."""
 MAX_LEADS = 20_000
+MOVED_AT_ONCE = 500
 
 
 class _Lead:
@@ -77,6 +80,8 @@ class Dispatcher:
         self._leads: dict[ScheduledQueue, _Lead] = {}
         self._turns: dict[str, Turns] = {}
         self._sites: dict[str, Site] = {}
+        self._moving: deque[Message] = deque()
+        """Messages that lost their place to a new configuration, and have not found another yet."""
         self._is_stopping = False
 
     def dispatch(self, message: Message) -> None:
@@ -158,15 +163,25 @@ class Dispatcher:
         self._leads.clear()
         self._turns.clear()
         self._routes.clear()
+        client_context.cache_clear()
         for site in tuple(self._sites.values()):
-            for message in site.take_all():
-                self.dispatch(message)
+            self._moving.extend(site.take_all())
+        self._move()
+
+    def _move(self) -> None:
+        """Let some messages that lost their place find their way; a part in each turn of the loop."""
+        for _ in range(min(MOVED_AT_ONCE, len(self._moving))):
+            self.dispatch(self._moving.popleft())
+        if self._moving and not self._is_stopping:
+            self._loop.call_soon(self._move)
 
     # --- what an operator may do (queue.steering.Yard) ---
 
     def withdraw(self, is_meant: Callable[[Message], bool]) -> list[Message]:
         """Take back the messages that are meant and are not on the wire."""
         taken = self._routes.withdraw(is_meant)
+        taken += filter(is_meant, self._moving)
+        self._moving = deque(message for message in self._moving if not is_meant(message))
         for site in tuple(self._sites.values()):
             taken += site.withdraw(is_meant)
         return taken
@@ -174,6 +189,7 @@ class Dispatcher:
     def messages(self) -> Iterator[Message]:
         """Every message that it has."""
         yield from self._routes.messages()
+        yield from self._moving
         for site in self._sites.values():
             yield from site.messages()
 

@@ -103,6 +103,8 @@ class Routes:
         self._loop = asyncio.get_running_loop()
         self._routes: dict[tuple[Any, ...], Route] = {}
         self._lookups: set[asyncio.Task[None]] = set()
+        self._sought: set[Route] = set()
+        """Those that messages may wait for."""
         self._may_look_up = asyncio.Semaphore(MAX_LOOKUPS)
 
     def of(self, queue: ScheduledQueue, source: EgressSource | None) -> Route:
@@ -119,6 +121,7 @@ class Routes:
         """Look a route up, unless that is under way."""
         if not route.is_sought:
             route.is_sought = True
+            self._sought.add(route)
             task = asyncio.create_task(self._look_up(route))
             self._lookups.add(task)
             task.add_done_callback(self._lookups.discard)
@@ -132,18 +135,16 @@ class Routes:
 
     def clear(self) -> None:
         """Look everything up anew: the configuration has changed. Who waits goes on waiting."""
-        self._routes = {key: route for key, route in self._routes.items() if route.is_sought}
-        for route in self._routes.values():
-            route.found = None
+        self._routes.clear()
 
     def messages(self) -> Iterator[Message]:
         """Every message that waits for a route."""
-        return (message for route in self._routes.values() for message in route.waiting)
+        return (message for route in self._sought for message in route.waiting)
 
     def withdraw(self, is_meant: Callable[[Message], bool]) -> list[Message]:
         """Take out the messages that are meant; the others keep their order."""
         taken: list[Message] = []
-        for route in self._routes.values():
+        for route in self._sought:
             taken += filter(is_meant, route.waiting)
             route.waiting = [message for message in route.waiting if not is_meant(message)]
         return taken
@@ -158,6 +159,7 @@ class Routes:
             route.found = await self._find(route.question)
         route.until = self._loop.time() + ROUTE_TIME
         route.is_sought = False
+        self._sought.discard(route)
         waiting, route.waiting = route.waiting, []
         self._on_found(route, waiting)
 
