@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from angarium.admin.rehearsal import Answer, Outcome, Play, rehearse
+from angarium.admin.rehearsal import NAME, Answer, Outcome, Play, rehearse
 from angarium.delivery.plan import NoRoute
 from angarium.delivery.resolve import PROHIBITED_HOSTS, Own, Rules, resolve
 from angarium.mail.address import Address, AddressError
@@ -62,6 +62,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Content in base64."""
     resolve: bool = False
     handlers: bool = True
+    helo: str | None = None
+    """What it calls itself; None: a name of no meaning."""
 
 
 class _NoResolver:
@@ -107,6 +109,7 @@ def _play(configuration: Configuration, question: Question) -> Play:
         identity=question.identity,
         is_encrypted=question.tls,
         content=None if question.message is None else _content(question.message),
+        helo=question.helo or NAME,
     )
 
 

@@ -28,7 +28,7 @@ from angarium.reception.keyring import Keyring
 from angarium.reception.session import Session
 
 NAME = "explain.invalid"
-"""What the client calls itself."""
+"""What the client calls itself, unless told otherwise."""
 _FACTS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 
 
@@ -43,6 +43,7 @@ class Play:
     """As which it would be authenticated."""
     is_encrypted: bool = False
     content: bytes | None = None
+    helo: str = NAME
 
 
 @dataclass(slots=True)
@@ -201,10 +202,10 @@ class _Client:
 
     def _commands(self) -> Iterator[bytes]:
         play = self._play
-        yield f"EHLO {NAME}\r\n".encode()
+        yield f"EHLO {play.helo}\r\n".encode()
         if play.is_encrypted and self.session.options.tls in ("starttls", "required"):
             yield b"STARTTLS\r\n"
-            yield f"EHLO {NAME}\r\n".encode()
+            yield f"EHLO {play.helo}\r\n".encode()
         if play.identity is not None:
             self.session.handlers.learn(authn_id=play.identity, authz_id=play.identity)
         yield self._mail()

@@ -13,6 +13,8 @@ import typer
 
 from angarium.admin.explain import Question, QuestionError
 from angarium.admin.explain import explain as ask_files
+from angarium.admin.recorded import recall
+from angarium.admin.why import log_folders
 from angarium.cli.client import ask_or_exit, is_serving
 from angarium.cli.configuration import Config, complain, find, load_or_exit
 from angarium.net.dns import DnsResolver
@@ -31,16 +33,31 @@ _VERDICTS = {
 
 def explain(
     *,
-    peer: Annotated[str, typer.Option(metavar="IP", help="The client's address.")],
-    from_: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The sender; '<>' for none.")],
-    rcpt: Annotated[list[str], typer.Option(metavar="ADDRESS", help="A recipient; may be given again.")],
+    peer: Annotated[str | None, typer.Option(metavar="IP", help="The client's address.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="ADDRESS", help="The sender; '<>' for none.")
+    ] = None,
+    rcpt: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="A recipient; may be given again.")
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option(metavar="ID", help="Ask again what this session of the past asked.")
+    ] = None,
     listener: Annotated[
         str | None, typer.Option(help="Its name, listen text, ip:port or ip; may be left out if alone.")
     ] = None,
     authn: Annotated[str | None, typer.Option(metavar="ID", help="Authenticated as this identity.")] = None,
     tls: Annotated[bool, typer.Option("--tls", help="The session is encrypted.")] = False,
     message: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also what is answered to this content.")
+        str | None,
+        typer.Option(
+            metavar="FILE|ID",
+            help="With --peer: a file, and what is answered to this content. Else the id of a message that "
+            "was received: ask again what was asked then.",
+        ),
+    ] = None,
+    logs: Annotated[
+        list[Path] | None, typer.Option(help="Where records of the past are, in place of the folders of -c.")
     ] = None,
     resolve: Annotated[bool, typer.Option("--resolve", help="Look the next hop up in the DNS.")] = False,
     handlers: Annotated[
@@ -53,33 +70,64 @@ def explain(
 ) -> None:
     """Say what the server would decide about a transaction, check by check, and what would change it.
 
-    A server that runs with this configuration is asked itself; otherwise the files are read.
+    Of a session that is only thought of (--peer, --from, --rcpt), or of one from the log (--session ID or
+    --message ID). A server that runs with this configuration is asked itself; otherwise the files are read.
 
     Example: angarium explain --peer 192.0.2.7 --from you@example.net --rcpt user@example.com
     """
-    question = Question(
-        peer=peer,
-        sender=from_,
-        recipients=rcpt,
-        listener=listener,
-        identity=authn,
-        tls=tls,
-        message=_content(message),
-        resolve=resolve,
-        handlers=handlers,
-    )
-    rows = _rows(find(config), question)
+    path = find(config)
+    if session is not None or (peer is None and message is not None):
+        if peer or from_ or rcpt or listener or authn or tls or (session and message):
+            raise typer.BadParameter("name one session or message of the log, and nothing beside: it has all")
+        answers = _recorded(path, logs, session, message, resolve=resolve, handlers=handlers)
+    elif peer is None or from_ is None or not rcpt:
+        raise typer.BadParameter("say --peer, --from and --rcpt, or --session ID or --message ID")
+    else:
+        question = Question(
+            peer=peer,
+            sender=from_,
+            recipients=rcpt,
+            listener=listener,
+            identity=authn,
+            tls=tls,
+            message=_content(message),
+            resolve=resolve,
+            handlers=handlers,
+        )
+        answers = [(row, question) for row in _rows(path, question)]
     if json_:
+        rows = [row for row, _ in answers]
         print(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
     else:
-        print("\n\n".join(_told(row, question) for row in rows))
+        print("\n\n".join(_told(row, question) for row, question in answers))
 
 
-def _content(path: Path | None) -> str | None:
+def _recorded(
+    path: Path, logs: list[Path] | None, session: str | None, message: str | None, **options: bool
+) -> list[tuple[Row, Question]]:
+    """What was asked in the past, answered now."""
+    configuration = load_or_exit(path)
+    folders = logs or log_folders(configuration)
+    answers = []
+    try:
+        for transaction in recall(folders, session=session, message=message):
+            question = transaction.question(configuration.listeners, **options)
+            beside = transaction.beside(_rows(path, question), message)
+            answers += [(row, question) for row in beside]
+    except QuestionError as error:
+        print(f"angarium: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        print(f"angarium: the log cannot be read: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    return answers
+
+
+def _content(path: str | None) -> str | None:
     if path is None:
         return None
     try:
-        return base64.b64encode(path.read_bytes()).decode()
+        return base64.b64encode(Path(path).read_bytes()).decode()
     except OSError as error:
         raise typer.BadParameter(f"--message: {error}") from None
 
@@ -148,7 +196,21 @@ def _replies(row: Row) -> list[str]:
         *lines,
         f"  decided by:      {_decided_by(row['decided_by'])}",
         f"  configuration:   {row['config']}",
+        *_then(row),
     ]
+
+
+def _then(row: Row) -> list[str]:
+    """What was answered when it was asked."""
+    then = row.get("recorded")
+    if then is None:
+        return []
+    lines = [f"  answered then:   {then['reply']}  [{then['event_time']}, session {then['session_id']}]"]
+    if then["config"] is None:
+        lines.append("  in force then:   not recorded: it was refused before a decision")
+    elif not then["same_config"]:
+        lines.append(f"  in force then:   another configuration, {then['config']}")
+    return lines
 
 
 def _reply(reply: Row) -> str:
