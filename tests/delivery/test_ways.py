@@ -140,6 +140,21 @@ def test_a_new_configuration_holds_up_nobody(run):
     assert (found, was_taken, len(taken)) == (1199, True, 1199)
 
 
+def test_a_route_of_yesterday_leads_nobody(run):
+    """What waited for a route when the configuration changed goes by the new one."""
+
+    async def test(house):
+        async with NextHop() as hop:
+            queue = house.queue(f"example.net!{hop.route}")
+            house.send(queue)
+            shaping = Shaping({"ehlo_domain": ("new.example", Source("s", 1))})
+            house.dispatcher.reconfigure(Terms(shaping=shaping))
+            await house.until(1)
+            return hop.commands[0][0]
+
+    assert run(test, shaping={"ehlo_domain": "old.example"}) == "EHLO new.example"
+
+
 def test_domains_with_an_entry_stand_alone(run):
     """A domain that has an entry in a shaping file shares no connection with others of its site."""
     zone = {name: {"MX": ["10 mx.example."]} for name in ("own.example", "other.example")}

@@ -162,7 +162,7 @@ class Dispatcher:
         self.terms = terms
         self._leads.clear()
         self._turns.clear()
-        self._routes.clear()
+        self._moving.extend(self._routes.clear())
         client_context.cache_clear()
         for site in tuple(self._sites.values()):
             self._moving.extend(site.take_all())

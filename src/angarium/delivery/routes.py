@@ -71,13 +71,15 @@ def question(queue: ScheduledQueue, source: EgressSource | None) -> tuple[Any, .
 class Route:
     """The way of those who ask alike: what is known, and who waits to know."""
 
-    __slots__ = ("found", "is_sought", "question", "until", "waiting")
+    __slots__ = ("found", "is_sought", "is_stale", "question", "until", "waiting")
 
     def __init__(self, asked: Question) -> None:
         self.question = asked
         self.found: Way | NoRoute | None = None
         self.until = 0.0
         self.is_sought = False
+        self.is_stale = False
+        """Found under a configuration that is in force no more: what comes of it is of no interest."""
         self.waiting: list[Message] = []
 
 
@@ -133,9 +135,12 @@ class Routes:
             for key in old:
                 del self._routes[key]
 
-    def clear(self) -> None:
-        """Look everything up anew: the configuration has changed. Who waits goes on waiting."""
+    def clear(self) -> list[Message]:
+        """Look everything up anew: the configuration has changed. Returns who waited."""
+        for route in self._routes.values():
+            route.is_stale = True
         self._routes.clear()
+        return self.withdraw(lambda _: True)
 
     def messages(self) -> Iterator[Message]:
         """Every message that waits for a route."""
@@ -160,6 +165,8 @@ class Routes:
         route.until = self._loop.time() + ROUTE_TIME
         route.is_sought = False
         self._sought.discard(route)
+        if route.is_stale:
+            return
         waiting, route.waiting = route.waiting, []
         self._on_found(route, waiting)
 
