@@ -789,4 +789,138 @@ Subject: Undelivered
 --c--
 --b--
 """,
+    "mail backup": """\
+From: MAILER DAEMON Backup <backup@example.com>
+To: a@example.com
+Subject: Mailbox export finished
+
+Export of a@example.com finished: 120 messages, 3 failed.
+""",
+    "hosting suspended": """\
+From: System Administrator <admin@host.example>
+To: jane@example.com
+Subject: Account suspended: jane@example.com
+
+Your mail account jane@example.com has been suspended because it sent spam. Outgoing mail is rejected with 550 5.7.1. Contact abuse@host.example.
+""",
+    "domain expired": """\
+From: Administrator <admin@registrar.example>
+To: jane@example.com
+Subject: Mail problem: domain expired
+
+Mail to example.org can no longer be delivered since the domain has expired. Renew it now, or write to billing@registrar.example.
+""",
+    "forum bounce": """\
+From: Forum Mailer <noreply@forum.example>
+Return-Path: <>
+To: jane@example.com
+Subject: Your forum e-mail address is not working
+
+The last notifications to jane@example.com could not be delivered: mailbox full. Please update your profile.
+""",
+    "delivery order": """\
+From: Delivery System <orders@pizza.example>
+To: jane@example.com
+Subject: Delivery status of your order
+
+Your pizza could not be delivered: nobody at home. Call us or write to pizza@pizza.example.
+""",
+    "undelivered payment": """\
+From: Mail Administrator <admin@bank.example>
+To: jane@example.com
+Subject: Undelivered message from your bank
+
+We have a message that could not be delivered to you. Log in at http://bank.example to read it.
+jane@example.com
+""",
+    "dsn explained": """\
+From: Mail Robot <robot@help.example>
+To: jane@example.com
+Subject: Re: What does undeliverable mean?
+In-Reply-To: <1@example.com>
+
+Hi Jane, undeliverable means your mail could not be delivered, e.g.
+
+<joe@example.net>: 550 5.1.1 user unknown
+
+Help Robot
+""",
+    "voicemail": """\
+From: Voice Mail System <voicemail@example.com>
+To: jane@example.com
+Subject: Message not delivered: voicemail from 0123
+
+A voice message could not be delivered to jane@example.com since the mailbox is full.
+""",
+    "newsletter admin": """\
+From: Newsletter System <system@letters.example>
+To: owner@example.com
+Subject: Delivery report for issue 12
+
+Sent: 1000
+Failed: 12
+
+Failed addresses:
+joe@example.net
+jim@example.org
+""",
+    "exchange mailbox size": """\
+From: Microsoft Outlook <MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@example.com>
+To: jane@example.com
+Subject: Your mailbox is almost full
+
+Your mailbox is almost full. 1.9 GB of 2 GB used. Please reduce your mailbox size: messages may be rejected.
+""",
+    "exchange approve": """\
+From: Microsoft Outlook <MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@example.com>
+To: jane@example.com
+Subject: Approval requested: Hello
+
+Your decision is requested. The message from joe@example.net to list@example.com is held.
+""",
+    "exchange moved": """\
+From: System Administrator <postmaster@example.com>
+To: jane@example.com
+Subject: Mailbox migration
+
+Your mailbox jane@example.com moves tonight. Mail that cannot be delivered meanwhile will be queued and delivered later.
+""",
+    "pgp robot": """\
+From: PGP Key Server <pgp-public-keys@keys.example>
+Return-Path: <>
+To: jane@example.com
+Subject: Your command, ADD
+
+Key block added: Jane <jane@example.com>. Unknown user id rejected: 1.
+""",
+    "anti-spam ack": """\
+From: Abuse Robot <abuse@provider.example>
+Return-Path: <>
+To: jane@example.com
+Subject: Re: Spam from 192.0.2.1 [#12]
+
+Thank you for your report. If you meant to reach a person, your message was not delivered to one: write to noc@provider.example.
+""",
+    "social": """\
+From: Mail Delivery <notify@social.example>
+To: jane@example.com
+Subject: Joe sent you a message
+
+Joe sent a message that you have not read. Unsubscribe: stop@social.example
+""",
+    "german abw": """\
+From: max@example.de
+Return-Path: <>
+To: jane@example.com
+Subject: Nicht zustellbar bis Montag :-)
+
+Hallo, bis Montag lese ich keine Mails. Vertretung: eva@example.de
+""",
+    "mta upgrade": """\
+From: postmaster@example.com
+To: all@example.com
+Subject: Mail delivery delayed today
+
+Because of a full disk mail was delayed this morning. All mail has been delivered by now. Questions to helpdesk@example.com
+""",
 }

@@ -5,6 +5,8 @@ out.
 
 from __future__ import annotations
 
+import base64
+
 from angarium.reports import Feedback, examine
 
 FIELDS = """\
@@ -161,3 +163,18 @@ Hello
     assert report.feedback is not None
     assert (report.feedback.feedback_type, report.feedback.source_ip) == ("abuse", "192.0.2.9")
     assert report.feedback.original_rcpt_to == ("rcpt@hotmail.example",)
+
+
+def test_a_feedback_part_of_the_wrong_type_may_be_encoded() -> None:
+    """Fields in a text part are found under its transfer encoding, where the report says what it is."""
+    fields = base64.encodebytes(b"Feedback-Type: abuse\nSource-IP: 192.0.2.1\n")
+    content = (
+        b"From: f@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n"
+        b"--b\n\nA complaint.\n--b\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n"
+        + fields
+        + b"\n--b--\n"
+    )
+    found = examine(content)
+    assert found.kind == "arf"
+    assert found.feedback is not None
+    assert (found.feedback.feedback_type, found.feedback.source_ip) == ("abuse", "192.0.2.1")

@@ -94,8 +94,9 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     top = parts[0].fields
     who, enough = is_from_mail_system(top, null_sender=null_sender)
     subject = decode_words(top.get("subject", [""])[0])
-    titles = _SUBJECTS.search(subject)
-    if (who < ENOUGH_WHO and not _may_be_unsaid(subject, titles)) or _AGAINST.search(subject):
+    # The title of an answer is what somebody else has said.
+    titles = () if _ANSWER.match(subject) else _SUBJECTS.search(subject)
+    if (who < ENOUGH_WHO and not _may_be_unsaid(titles)) or _AGAINST.search(subject):
         return None
     if _carries_program(parts):
         return None
@@ -130,9 +131,9 @@ def _heaviest(found: Sequence[clues.Clue]) -> int:
     return max((clue.weight for clue in found), default=0)
 
 
-def _may_be_unsaid(subject: str, titles: Sequence[clues.Clue]) -> bool:
-    """Whether the title alone is reason to read on: it says failure, and nobody answers or forwards."""
-    return any(clue.weight > 2 for clue in titles) and not _ANSWER.match(subject)
+def _may_be_unsaid(titles: Sequence[clues.Clue]) -> bool:
+    """Whether the title alone is reason to read on: it says failure, and nothing else."""
+    return any(clue.weight > 2 for clue in titles)
 
 
 def _carries_program(parts: Sequence[Part]) -> bool:

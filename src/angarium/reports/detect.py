@@ -77,7 +77,7 @@ def _feedback(parts: Sequence[Part], kinds: set[str]) -> Report | None:
 def _feedback_text(parts: Sequence[Part]) -> Part | None:
     """The part with the feedback fields where its type is wrong."""
     return next(
-        (p for p in parts if not p.is_split and b"\nfeedback-type:" in b"\n" + p.body[:4096].lower()), None
+        (p for p in parts if not p.is_split and "\nfeedback-type:" in "\n" + text_of(p)[:4096].lower()), None
     )
 
 
