@@ -11,9 +11,11 @@ from angarium.delivery.agents import safe_component
 from angarium.delivery.outcome import Kind
 from angarium.delivery.routes import Terms
 from angarium.policy.config import Protocol, Source
-from angarium.policy.egress import Egress, EgressSource
+from angarium.policy.egress import Egress, EgressSource, load_egress
 from angarium.policy.hooks import Handler, Hooks, reject
-from angarium.policy.shaping import Shaping
+from angarium.policy.queues import MAILDIR_FIELDS
+from angarium.policy.shaping import Shaping, load_shaping
+from angarium.policy.source import read_document
 from angarium.policy.throttle import Rate
 from angarium.spool.errors import SpoolError
 from angarium.testing.nexthop import Do, NextHop
@@ -418,9 +420,18 @@ def test_a_handler(run, function, kind, answer):
     assert handled(run, function) == (kind, answer)
 
 
-def test_the_page_names_every_protocol():
-    """The page on delivery has every field of a maildir's template."""
-    from angarium.policy.queues import MAILDIR_FIELDS
+PAGE = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
 
-    page = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
-    assert set(MAILDIR_FIELDS) <= set(re.findall("`([a-z_]+)`", page))
+
+def test_the_page_names_every_field():
+    """The page on delivery has every field of a maildir's template."""
+    assert set(MAILDIR_FIELDS) <= set(re.findall("`([a-z_]+)`", PAGE))
+
+
+@pytest.mark.parametrize("example", re.findall("```toml\n(.*?)```", PAGE, re.DOTALL))
+def test_the_examples_of_the_page_load(tmp_path, example):
+    """Each file on the page can be used as it is."""
+    path = tmp_path / "example.toml"
+    path.write_text(example)
+    load = load_egress if "[source" in example else load_shaping
+    assert load([read_document(path)])[1] == []

@@ -17,7 +17,8 @@ from angarium.delivery.link import Setup
 from angarium.delivery.outcome import Blame, Outcome, Stage
 from angarium.delivery.plan import NoRoute
 from angarium.delivery.routes import NO_USABLE_SOURCE, Route, Routes, Terms, no_pool
-from angarium.delivery.site import Services, Settle, Site, SiteState
+from angarium.delivery.services import Services, Settle
+from angarium.delivery.site import Site, SiteState
 from angarium.delivery.way import Way
 from angarium.net.dns import Resolver
 from angarium.net.local import is_local_address

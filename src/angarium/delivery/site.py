@@ -8,7 +8,7 @@ meanwhile, without being tried; afterwards one connection finds out whether it i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -16,10 +16,10 @@ from angarium.delivery.agent_session import AgentSession
 from angarium.delivery.link import Setup, Trouble
 from angarium.delivery.outcome import EXPIRED, Blame, Kind, Outcome, Peer, Stage
 from angarium.delivery.path import Bound, Limits, Path, Then
+from angarium.delivery.services import Services
 from angarium.delivery.session import Session
 from angarium.delivery.way import Target, Way
 from angarium.policy.config import QueueConfig
-from angarium.policy.throttle import Rate, Throttle
 from angarium.queue.message import Message
 from angarium.queue.scheduled import ScheduledQueue
 
@@ -40,69 +40,8 @@ _OF_THE_MESSAGE = (Blame.NOBODY, Blame.RECIPIENT, Blame.MESSAGE)
 _TOLD_AT_ONCE = 100
 """Messages of a failed site that are told in one turn of the loop."""
 
-MAX_THROTTLES = 10_000
-"""Above that, those that have nothing to remember are forgotten."""
-
 _UNBOUND = Bound("")
-Settle = Callable[[Message, Outcome], None]
 AnySession = Session | AgentSession
-
-
-class Services:
-    """What all sites share: how connections are made, and how many there may be."""
-
-    def __init__(
-        self, setup: Setup, settle: Settle, on_unused: Callable[[Site], None], *, max_connections: int
-    ) -> None:
-        self.setup = setup
-        self.settle = settle
-        self.on_unused = on_unused
-        """Told when nothing is left to do for a site."""
-        self.max_connections = max_connections
-        self.connections = 0
-        self.quiet_hosts: dict[tuple[str, int], float] = {}
-        """(address, port) of hosts that failed → Unix seconds until when others are tried before them."""
-        self._wanting: dict[str, Site] = {}
-        self._throttles: dict[str, Throttle] = {}
-
-    def throttle(self, name: str, rate: Rate | None) -> Throttle | None:
-        """The meter of that name, which remembers what was spent although its site was forgotten."""
-        if rate is None:
-            self._throttles.pop(name, None)
-            return None
-        throttle = self._throttles.get(name)
-        if throttle is None:
-            self._drop_rested()
-            throttle = self._throttles[name] = Throttle(rate)
-        throttle.rate = rate
-        return throttle
-
-    def _drop_rested(self) -> None:
-        if len(self._throttles) >= MAX_THROTTLES:
-            now = asyncio.get_running_loop().time()
-            for name in [name for name, each in self._throttles.items() if each.is_rested(now)]:
-                del self._throttles[name]
-
-    def throttle_of(self, queue: Hashable) -> Throttle | None:
-        """The meter of a queue that has a rate of its own."""
-        assert isinstance(queue, ScheduledQueue)
-        rate = queue.config.max_message_rate
-        return None if rate is None else self.throttle(f"queue {queue.name}", rate)
-
-    def may_connect(self, site: Site) -> bool:
-        """Count one more connection; where there are too many, remember the site until one has ended."""
-        if self.connections >= self.max_connections:
-            self._wanting.setdefault(site.name, site)
-            return False
-        self.connections += 1
-        return True
-
-    def disconnected(self) -> None:
-        """One connection less: the site that has wanted one for longest may open it."""
-        self.connections -= 1
-        if self._wanting:
-            site = self._wanting.pop(next(iter(self._wanting)))
-            asyncio.get_running_loop().call_soon(site.act)
 
 
 class SiteState(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import re
 import ssl
 import time
@@ -23,6 +24,8 @@ import msgspec
 from angarium.net.connection import Connection, ConnectionTrouble, connect
 from angarium.net.dns import DnsError, Resolver
 from angarium.net.tls import client_context
+
+log = logging.getLogger(__name__)
 
 MAX_POLICY = 64 * 1024
 """Octets (RFC 8461 section 3.3)."""
@@ -136,7 +139,8 @@ class Policies:
         try:
             async with asyncio.timeout(FETCH_TIME):
                 policy = await self._fetch(f"mta-sts.{domain}")
-        except (ConnectionTrouble, DnsError, BadPolicy, TimeoutError):
+        except (ConnectionTrouble, DnsError, BadPolicy, TimeoutError) as error:
+            log.warning("the MTA-STS policy of %s cannot be had: %s", domain, error or "too slow")
             return
         kept.policy, kept.ident = policy, ident
         kept.until = self._clock() + policy.max_age
