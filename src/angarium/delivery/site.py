@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from angarium.delivery.agent_session import AgentSession
-from angarium.delivery.link import Setup, Trouble
+from angarium.delivery.link import Trouble
 from angarium.delivery.outcome import EXPIRED, Blame, Kind, Outcome, Peer, Stage
 from angarium.delivery.path import Bound, Limits, Path, Then
 from angarium.delivery.services import Services

@@ -21,7 +21,7 @@ from cryptography.x509.verification import (
 )
 
 DANE_TA, DANE_EE = 2, 3
-# An authority of one's own need not follow the rules of the web's; it must be one, and the name must be there.
+# An authority of one's own need not follow the web's rules; it must be one, and the name must be there.
 _POLICY = PolicyBuilder().extension_policies(
     ca_policy=ExtensionPolicy.permit_all().require_present(BasicConstraints, Criticality.AGNOSTIC, None),
     ee_policy=ExtensionPolicy.permit_all().require_present(
