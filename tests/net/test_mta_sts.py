@@ -37,9 +37,14 @@ def test_a_policy():
 
 @pytest.mark.parametrize(
     "text",
-    ["", POLICY.replace("STSv1", "STSv2"), POLICY.replace("enforce", "maybe"), POLICY.replace("86400", "long"),
-     "version: STSv1\nmode: enforce\nmax_age: 1"],
-)  # fmt: skip
+    [
+        "",
+        POLICY.replace("STSv1", "STSv2"),
+        POLICY.replace("enforce", "maybe"),
+        POLICY.replace("86400", "long"),
+        "version: STSv1\nmode: enforce\nmax_age: 1",
+    ],
+)
 def test_what_is_no_policy(text):
     """What is not understood is no policy."""
     with pytest.raises(BadPolicy):
