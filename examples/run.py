@@ -27,6 +27,8 @@ Control-C stops both servers.
 
 def main() -> int:
     """Run both servers until one ends or the user interrupts; returns the relay's exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     Path("run").mkdir(exist_ok=True)
     sink = subprocess.Popen([ANGARIUM, "sink", "--listen", "127.0.0.1:2526", "--print"])
     relay = subprocess.Popen([ANGARIUM, "run", CONFIG], stderr=subprocess.PIPE, text=True)
@@ -39,10 +41,15 @@ def main() -> int:
         return relay.wait()
     except KeyboardInterrupt:
         relay.send_signal(signal.SIGTERM)
+        sys.stderr.writelines(relay.stderr or ())
         return relay.wait()
     finally:
         sink.terminate()
         sink.wait()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

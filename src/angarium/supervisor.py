@@ -23,6 +23,7 @@ import uvloop
 from angarium.admin.control import Control
 from angarium.admin.requests import requests
 from angarium.net.accept import bind
+from angarium.net.descriptors import raise_limit, room_for_sessions
 from angarium.net.rights import RightsError, become, make_folder
 from angarium.net.unix import UnixTrouble, bind_unix
 from angarium.policy.config import Configuration, Problem
@@ -48,12 +49,26 @@ def serve(configuration: Configuration, path: Path, *, allow_open_relay: bool = 
     """
     if not allow_open_relay:
         _refuse_open_relay(open_relays(configuration))
+    raise_limit()
+    _say_what_fits(configuration)
     sockets = _sockets(configuration)
     _give_up_rights(configuration)
     os.umask(0o077)
     _forbid_core_dumps()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(configuration, sockets, path, allow_open_relay=allow_open_relay))
+
+
+def _say_what_fits(configuration: Configuration) -> None:
+    wanted = sum(listener.max_connections for listener in configuration.listeners)
+    room = room_for_sessions()
+    if room < wanted:
+        log.warning(
+            "only %d sessions at a time, of the %d in max_connections: raise the limit of open files "
+            "(LimitNOFILE, ulimit -n)",
+            room,
+            wanted,
+        )
 
 
 def _refuse_open_relay(problems: list[Problem]) -> None:

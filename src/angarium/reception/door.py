@@ -8,6 +8,7 @@ import msgspec
 
 from angarium.log.writer import Writer
 from angarium.mail.status import Reply, reply
+from angarium.net.descriptors import room_for_sessions
 from angarium.net.dns import Resolver
 from angarium.policy.config import Configuration, Listener
 from angarium.policy.views import Endpoint
@@ -60,6 +61,9 @@ class Door:
         keyring: Keyring,
         resolver: Resolver,
     ) -> None:
+        self.max_sessions = room_for_sessions()
+        """At a time, on all listeners: more would take the descriptors that the spool needs."""
+        self.sessions = 0
         self.keyring = keyring
         self.resolver = resolver
         self.watch = Watch(configuration.content_memory)
@@ -76,6 +80,11 @@ class Door:
         self.watch.content.total = configuration.content_memory
         self.configuration = configuration
         self.hooks = configuration.hooks
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further session fits the process."""
+        return self.sessions >= self.max_sessions
 
     def listener(self, known: Listener) -> Listener:
         """The listener as the configuration in force has it; as it was, where it has gone from the files."""

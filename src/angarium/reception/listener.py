@@ -52,16 +52,18 @@ class Listening:
     async def serve(self, connection: Connection) -> None:
         """Begin a session on a connection, and stay with it until its end."""
         listener = self._door.listener(self._listener)
-        if len(self._sessions) >= listener.max_connections:
+        if len(self._sessions) >= listener.max_connections or self._door.is_full:
             await _turn_away(connection, listener.options.hostname)
             return
         session = Session(self._door, _whereabouts(listener, connection), connection)
         task = asyncio.current_task()
         assert task is not None
         self._sessions[session] = task
+        self._door.sessions += 1
         try:
             await session.run()
         finally:
+            self._door.sessions -= 1
             del self._sessions[session]
 
     def stop_accepting(self) -> None:
