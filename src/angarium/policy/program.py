@@ -29,11 +29,19 @@ LANGUAGES = {".py": __name__, ".lua": "angarium.lua.program"}
 def run_program(path: Path, content: bytes) -> tuple[Policy, list[Problem]]:
     """Execute a policy file; returns its `policy`, and notes. Raises ConfigError."""
     if path.suffix != ".py":
-        answer: tuple[Policy, list[Problem]] = import_module(LANGUAGES[path.suffix]).run_program(
-            path, content
-        )
+        answer: tuple[Policy, list[Problem]] = _front_end(path).run_program(path, content)
         return answer
     return _run_python(path, content)
+
+
+def _front_end(path: Path) -> ModuleType:
+    """The module for a file's language; raises ConfigError where its extra is not installed."""
+    try:
+        return import_module(LANGUAGES[path.suffix])
+    except ModuleNotFoundError:
+        extra = path.suffix.removeprefix(".")
+        text = f"{path.suffix} files need an extra that is not installed: pip install 'angarium[{extra}]'"
+        raise ConfigError([Problem(Source(shown_path(path), 1), text)]) from None
 
 
 def _run_python(path: Path, content: bytes) -> tuple[Policy, list[Problem]]:

@@ -1,0 +1,311 @@
+"""What of the reference's Lua is here: each function, method, event and module with its standing.
+
+`same`: it does what it does there. `differs`: it is here, and the text says how it differs. `absent`: it is
+not here, and the text says what to use instead. Loading, static reading and the page "Coming from KumoMTA"
+take their words from these tables, so that none of them can promise what another refuses.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import NamedTuple
+
+
+class Standing(NamedTuple):
+    """How much of a name is here."""
+
+    status: str
+    """`same`, `differs` or `absent`."""
+    text: str = ""
+    """How it differs, or what to use instead."""
+
+
+def _differs(text: str) -> Standing:
+    return Standing("differs", text)
+
+
+def _absent(text: str) -> Standing:
+    return Standing("absent", text)
+
+
+_SAME = Standing("same")
+_IN_PYTHON = "write this handler in Python (`angarium migrate` begins it), where every library can be had"
+_QUEUE_COMMAND = "use the control socket: `angarium queue`, `angarium why`, `angarium logs`"
+_TUNING = "take it out: there is nothing of the kind to tune here"
+
+FUNCTIONS: dict[str, Standing] = {
+    "kumo.on": _differs("an unknown event is an error when the file is loaded"),
+    "kumo.start_esmtp_listener": _differs(
+        "the options are those of `[[listener]]`; what believes everybody or answers before the disk does is "
+        "refused with the reason"
+    ),
+    "kumo.make_listener_domain": _differs(
+        "`true` for a report means LogThenDrop; `relay_from_authz` and `log_fbl` are known too"
+    ),
+    "kumo.define_spool": _differs(
+        "there is one spool for content and metadata: it is made in `angarium` below the path named `data`"
+    ),
+    "kumo.configure_local_logs": _differs("once; the options are those of `[log]`"),
+    "kumo.configure_bounce_classifier": _differs(
+        "`community` and `iana` name the rules that come with Angarium"
+    ),
+    "kumo.make_queue_config": _differs("the options are those of the queues file"),
+    "kumo.make_egress_path": _differs("the options are those of shaping files; `enable_tls` is translated"),
+    "kumo.make_egress_source": _differs("the options are those of `[source]` in egress files"),
+    "kumo.make_egress_pool": _SAME,
+    "kumo.reject": _SAME,
+    "kumo.disconnect": _differs("only 421 closes the session; other codes are replies like those of reject"),
+    "kumo.json_parse": _SAME,
+    "kumo.json_encode": _SAME,
+    "kumo.json_encode_pretty": _SAME,
+    "kumo.json_load": _differs("the file is watched, and a change loads the policy anew"),
+    "kumo.toml_parse": _SAME,
+    "kumo.toml_encode": _SAME,
+    "kumo.toml_encode_pretty": _SAME,
+    "kumo.toml_load": _differs("the file is watched, and a change loads the policy anew"),
+    "kumo.serde.json_parse": _SAME,
+    "kumo.serde.json_encode": _SAME,
+    "kumo.serde.json_encode_pretty": _SAME,
+    "kumo.serde.json_load": _differs("the file is watched, and a change loads the policy anew"),
+    "kumo.serde.toml_parse": _SAME,
+    "kumo.serde.toml_encode": _SAME,
+    "kumo.serde.toml_encode_pretty": _SAME,
+    "kumo.serde.toml_load": _differs("the file is watched, and a change loads the policy anew"),
+    "kumo.domain_map.new": _differs("a wildcard also answers below names that have keys of their own"),
+    "kumo.cidr.make_map": _differs("of several networks the narrowest answers"),
+    "kumo.log_info": _SAME,
+    "kumo.log_warn": _SAME,
+    "kumo.log_error": _SAME,
+    "kumo.log_debug": _SAME,
+    "angarium.configure": _differs(
+        "ours alone: options of the main file that have no function (`postmaster`, `hostname`, `user`, "
+        "`handler_timeout`, `control`, `dns`, `trace`), and `lua` (`allow`, `max_instructions`, `max_memory`)"
+    ),
+    # -- not here ------------------------------------------------------------------------------------------
+    "kumo.start_http_listener": _absent(_QUEUE_COMMAND),
+    "kumo.start_proxy_listener": _absent("use a proxy of its own, named in `proxy_hosts` or `xclient_hosts`"),
+    "kumo.configure_log_hook": _absent("read the records as they come: `angarium logs --follow`"),
+    "kumo.configure_accounting_db_path": _absent("records are the accounts: `angarium logs`"),
+    "kumo.configure_redis_throttles": _absent("limits count within one machine: take it out"),
+    "kumo.set_diagnostic_log_filter": _absent("take it out: what is diagnosed goes to standard error"),
+    "kumo.set_config_monitor_globs": _absent("take it out: every file that is read is watched"),
+    "kumo.eval_config_monitor_globs": _absent("take it out: every file that is read is watched"),
+    "kumo.set_spoolin_threads": _absent(_TUNING),
+    "kumo.set_memory_soft_limit": _absent("write `content_memory` in `angarium.configure`"),
+    "kumo.set_memory_hard_limit": _absent("limit the process: `MemoryMax=` of systemd"),
+    "kumo.enable_memory_callstack_tracking": _absent(_TUNING),
+    "kumo.set_lruttl_cache_capacity": _absent(_TUNING),
+    "kumo.make_throttle": _absent("use the listener's limits, or `max_message_rate` of a queue"),
+    "kumo.apply_supplemental_trace_header": _absent(
+        "use `trace_headers = { supplemental_header = true }` of the listener, which signs it"
+    ),
+    "kumo.generate_rfc3464_message": _absent("take it out: who sent mail that fails is told by the server"),
+    "kumo.invoke_get_queue_config": _absent("ask `angarium explain`"),
+    "kumo.spawn_task": _absent("run a program of its own beside the server"),
+    "kumo.sleep": _absent("take it out: a handler that waits holds up everybody"),
+    "kumo.validation_failed": _absent("`error` in the file's own text fails `angarium check`"),
+    "kumo.serde.yaml_parse": _absent("use TOML or JSON"),
+    "kumo.serde.yaml_encode": _absent("use TOML or JSON"),
+    "kumo.serde.yaml_load": _absent("use TOML or JSON"),
+    "kumo.aaa": _absent("write `smtp_server_auth_plain`, or `users` in `angarium.configure`'s `policy`"),
+    "kumo.amqp": _absent(_IN_PYTHON),
+    "kumo.api": _absent(_QUEUE_COMMAND),
+    "kumo.crypto": _absent(_IN_PYTHON),
+    "kumo.digest": _absent(_IN_PYTHON),
+    "kumo.dkim": _absent("sign at the host that sends for you: mail is carried on as it came"),
+    "kumo.dns": _absent(_IN_PYTHON),
+    "kumo.encode": _absent(_IN_PYTHON),
+    "kumo.fs": _absent("use `io.open`, or Python"),
+    "kumo.http": _absent(_IN_PYTHON),
+    "kumo.kafka": _absent(_IN_PYTHON),
+    "kumo.memoize": _absent("take it out: files are read once, when the policy is loaded"),
+    "kumo.mimepart": _absent(_IN_PYTHON),
+    "kumo.nats": _absent(_IN_PYTHON),
+    "kumo.regex": _absent("use Lua's patterns (`string.match`), or Python"),
+    "kumo.secrets": _absent("read the file with `io.open` when the policy is loaded"),
+    "kumo.shared_map": _absent(_IN_PYTHON),
+    "kumo.spf": _absent(_IN_PYTHON),
+    "kumo.sqlite": _absent(_IN_PYTHON),
+    "kumo.string": _absent("use Lua's own `string`"),
+    "kumo.time": _absent("use `os.time` and `os.date`"),
+    "kumo.timer": _absent("use `os.clock`"),
+    "kumo.uuid": _absent("records have the message's id"),
+    "kumo.xfer": _absent("use a queue whose `routing_domain` is the other host"),
+}
+
+EVENTS: dict[str, Standing] = {
+    "pre_init": _differs("runs when the file is loaded, `init` after it"),
+    "init": _differs("runs at each load, not only at the first"),
+    "get_listener_domain": _differs(
+        "asked once a domain and command, so that AUTH and reloads count; what fails costs 451, no session"
+    ),
+    "get_queue_config": _differs("asked when a queue is made; its answer holds while the queue has messages"),
+    "get_egress_pool": _differs(
+        "asked when the file is loaded, for the pools that it and the queues files name"
+    ),
+    "get_egress_source": _differs("asked when the file is loaded, for the sources of those pools"),
+    "get_egress_path_config": _differs(
+        "asked once, when the file is loaded, and so must not look at its parameters: what is special to a "
+        "domain stands in shaping files"
+    ),
+    "smtp_server_connection_accepted": _SAME,
+    "smtp_server_ehlo": _differs("has no third parameter: extensions are those that the listener offers"),
+    "smtp_server_auth_plain": _differs("a table of identities is understood; `groups` are not"),
+    "smtp_server_mail_from": _SAME,
+    "smtp_server_rcpt_to": _SAME,
+    "smtp_server_data": _SAME,
+    "smtp_server_message_received": _SAME,
+    # -- not here ------------------------------------------------------------------------------------------
+    "smtp_server_get_dynamic_parameters": _absent("use `peer` and `via` of the listener"),
+    "smtp_server_rewrite_response": _absent("replies keep their codes; `kumo.reject` words your own"),
+    "smtp_server_split_transaction": _absent("take it out: one message is made per recipient"),
+    "smtp_server_message_deferred_inject": _absent("take it out: policy decides before the 250"),
+    "http_message_generated": _absent("inject over SMTP, on a listener of its own"),
+    "http_server_validate_auth_basic": _absent(_QUEUE_COMMAND),
+    "should_enqueue_log_record": _absent("read the records as they come: `angarium logs --follow`"),
+    "spool_message_enumerated": _absent("take it out: what was accepted is as it was decided"),
+    "requeue_message": _absent(_QUEUE_COMMAND),
+    "rebind_message": _absent("use `angarium queue`"),
+    "message_expired": _absent("read the Expiration records"),
+    "log_disposition": _absent("read the records as they come: `angarium logs --follow`"),
+    "tsa_init": _absent("write rates and limits into shaping files"),
+    "validate_config": _absent("`error` in the file's own text fails `angarium check`"),
+}
+
+MODULES: dict[str, Standing] = {
+    "kumo": _SAME,
+    "policy-extras.listener_domains": _differs(
+        "the lookup is ours: wildcards back up, sections are laid over"
+    ),
+    "policy-extras.queue": _differs("the options of the files hold with or without `apply`"),
+    "policy-extras.sources": _SAME,
+    # -- not here ------------------------------------------------------------------------------------------
+    "policy-extras.shaping": _absent(
+        "name shaping files: `angarium.configure { policy = { shaping = ... } }`"
+    ),
+    "policy-extras.log_hooks": _absent("read the records as they come: `angarium logs --follow`"),
+    "policy-extras.dkim_sign": _absent("sign at the host that sends for you: mail is carried on as it came"),
+    "policy-extras.mail_auth": _absent(_IN_PYTHON),
+    "policy-extras.policy_utils": _absent("copy the functions that you use into a file of your own"),
+    "policy-extras.typing": _absent("take it out: options are checked when the file is loaded"),
+    "policy-extras.rollup": _absent("use a provider in a shaping file"),
+    "policy-extras.docker_utils": _absent("copy the functions that you use into a file of your own"),
+}
+
+METHODS: dict[str, Standing] = {
+    "listener_domains:setup": _differs("files are read when the policy is loaded, and watched"),
+    "queue:setup": _differs("files are read when the policy is loaded, and watched"),
+    "queue:setup_with_options": _differs("caching options have no effect"),
+    "queue:apply": _differs("there is nothing left to apply: the files' options hold anyhow"),
+    "sources:setup": _differs("files are read when the policy is loaded, and watched"),
+    "msg:sender": _SAME,
+    "msg:set_sender": _differs("the transaction is decided again"),
+    "msg:recipient": _SAME,
+    "msg:recipient_list": _SAME,
+    "msg:set_recipient": _differs("what your handler writes is allowed by your handler"),
+    "msg:get_meta": _SAME,
+    "msg:set_meta": _SAME,
+    "msg:get_data": _SAME,
+    "msg:body": _differs("ours alone: what follows the header section"),
+    "msg:size": _differs("ours alone: octets of the whole"),
+    "msg:queue_name": _differs("nil until a handler or metadata names a queue"),
+    "msg:get_first_named_header_value": _SAME,
+    "msg:get_all_named_header_values": _SAME,
+    "msg:get_all_headers": _SAME,
+    "msg:from_header": _differs("one mailbox: the first"),
+    "msg:to_header": _differs("one mailbox: the first"),
+    "msg:get_address_header": _differs("one mailbox: the first"),
+    "msg:prepend_header": _differs("a value with line breaks is an error"),
+    "msg:remove_all_named_headers": _SAME,
+    "msg:remove_x_headers": _SAME,
+    "msg:import_x_headers": _SAME,
+    "conn_meta:get_meta": _SAME,
+    "conn_meta:set_meta": _SAME,
+    # -- not here ------------------------------------------------------------------------------------------
+    "conn_meta:auth_info": _absent("use `conn_meta:get_meta 'authz_id'` and `'authn_id'`"),
+    "msg:append_header": _absent("use `msg:prepend_header`"),
+    "msg:append_text_plain": _absent(_IN_PYTHON),
+    "msg:append_text_html": _absent(_IN_PYTHON),
+    "msg:set_data": _absent("change header fields; bodies are carried on as they came"),
+    "msg:id": _absent("records have the message's id"),
+    "msg:dkim_sign": _absent("sign at the host that sends for you: mail is carried on as it came"),
+    "msg:dkim_verify": _absent(_IN_PYTHON),
+    "msg:arc_seal": _absent("sign at the host that sends for you: mail is carried on as it came"),
+    "msg:arc_verify": _absent(_IN_PYTHON),
+    "msg:check_fix_conformance": _absent("use `invalid_line_endings` of the listener"),
+    "msg:parse_mime": _absent(_IN_PYTHON),
+    "msg:parse_rfc3464": _absent("use `log_oob`, and the OOB records"),
+    "msg:parse_rfc5965": _absent("use `log_arf`, and the Feedback records"),
+    "msg:set_scheduling": _absent("take it out: mail is tried at once, then by `retry_interval`"),
+    "msg:import_scheduling_header": _absent("take it out: mail is tried at once, then by `retry_interval`"),
+    "msg:set_due": _absent("take it out: mail is tried at once, then by `retry_interval`"),
+    "msg:num_attempts": _absent("records say it"),
+    "msg:increment_num_attempts": _absent("take it out"),
+    "msg:set_force_sync": _absent("take it out: everything that is answered 250 is on stable storage"),
+    "msg:shrink": _absent("take it out: contents leave memory by themselves"),
+    "msg:save": _absent("take it out: everything that is answered 250 is on stable storage"),
+    "msg:load_data": _absent("take it out: a handler has the content always"),
+}
+
+UNSAFE = ("os.execute", "io.popen", "package.loadlib")
+"""What a policy file does only if it is allowed to."""
+
+_BY_METHOD = {name.partition(":")[2]: name for name in METHODS}
+
+
+def standing_of_function(name: str) -> Standing | None:
+    """The standing of a dotted name, or of the module that it stands in; None: nothing is known of it."""
+    while name:
+        if name in FUNCTIONS:
+            return FUNCTIONS[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def is_prefix(name: str) -> bool:
+    """Whether functions stand below a dotted name: it is a module."""
+    return name in ("kumo", "angarium") or any(
+        function.startswith(f"{name}.") and standing.status != "absent"
+        for function, standing in FUNCTIONS.items()
+    )
+
+
+def missing_function(name: str) -> str | None:
+    """Why a dotted name cannot be had; None: it can."""
+    known = standing_of_function(name)
+    if is_prefix(name) or (known is not None and known.status != "absent" and name in FUNCTIONS):
+        return None
+    return _missing(name, known, FUNCTIONS)
+
+
+def missing_event(name: str) -> str | None:
+    """Why an event cannot be handled; None: it can."""
+    known = EVENTS.get(name)
+    if known is not None and known.status != "absent":
+        return None
+    return _missing(f"event {name}", known, EVENTS, name)
+
+
+def missing_module(name: str) -> str | None:
+    """Why a module of the reference's cannot be had; None: it can, or it is one of the operator's own."""
+    known = MODULES.get(name)
+    if not name.startswith("policy-extras.") or (known is not None and known.status != "absent"):
+        return None
+    return _missing(f"module {name}", known, MODULES, name)
+
+
+def missing_method(name: str) -> str | None:
+    """Why a method of this name cannot be had; None: it can, or nothing is known of it."""
+    full = _BY_METHOD.get(name)
+    if full is None or METHODS[full].status != "absent":
+        return None
+    return _missing(full, METHODS[full], METHODS)
+
+
+def _missing(what: str, known: Standing | None, names: dict[str, Standing], name: str | None = None) -> str:
+    if known is not None and known.status == "absent":
+        return f"{what} is not available in Angarium: {known.text}"
+    here = [other for other, standing in names.items() if standing.status != "absent"]
+    near = get_close_matches(name or what, here, 1, 0.8)
+    instead = f"did you mean {near[0]}?" if near else _IN_PYTHON
+    return f"{what} is not available in Angarium: {instead}"
