@@ -14,7 +14,11 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 def _targets(page: Path) -> list[Path]:
     links = LINK.findall(page.read_text())
-    return [(page.parent / link).resolve() for link in links if "://" not in link and not link.startswith("mailto:")]
+    return [
+        (page.parent / link).resolve()
+        for link in links
+        if "://" not in link and not link.startswith("mailto:")
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

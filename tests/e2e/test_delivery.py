@@ -26,9 +26,7 @@ def test_retry(serve_in_jumps):
         assert [record["num_attempts"] for record in failures] == [1, 2, 3]
         assert failures[0]["response"]["code"] == 451
         times = [house.records("Reception")[0], *failures, delivery]
-        gaps = [
-            later["timestamp"] - first["timestamp"] for first, later in pairwise(times)
-        ]
+        gaps = [later["timestamp"] - first["timestamp"] for first, later in pairwise(times)]
         assert gaps[0] <= 1
         assert gaps[1:] == pytest.approx([60, 120, 240], abs=8)
         assert len(house.shard.scheduler) == 0
@@ -68,8 +66,7 @@ def test_expiry(serve_in_jumps):
 
 
 def test_a_bounce_is_told_to_a_sender_with_a_right(serve):
-    """A permanent failure: a Bounce, and an RFC 3464 notice that a mail reader and our own parser understand.
-    """
+    """A permanent failure: a Bounce, and an RFC 3464 notice that mail readers and our own parser read."""
 
     async def test(house):
         client = await house.connect()
@@ -211,8 +208,7 @@ POOR = "250-next.hop\n250 SIZE 1000000"
     ],
 )
 def test_a_next_hop_that_lacks_what_the_mail_needs(serve, parameters, content, sender, code):
-    """8-bit mail for a host without 8BITMIME, and UTF-8 addresses without SMTPUTF8, bounce; 7-bit mail goes.
-    """
+    """8-bit mail without 8BITMIME, and UTF-8 addresses without SMTPUTF8, bounce; 7-bit mail goes."""
 
     async def test(house):
         client = await house.stranger()

@@ -1,5 +1,4 @@
-"""Contract 2.5: one reply is one fate, so recipients whose mail would fare differently share no transaction.
-"""
+"""Contract 2.5: one reply is one fate, so recipients whose mail would fare differently never share one."""
 
 import pytest
 

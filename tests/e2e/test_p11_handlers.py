@@ -182,8 +182,7 @@ def smtp_server_message_received(message, conn_meta):
 
 
 def test_each_message_has_its_own_turn(serve):
-    """`smtp_server_message_received` sees one message, with its Received field; its metadata names the queue.
-    """
+    """`smtp_server_message_received` sees one message with its Received field; metadata names the queue."""
 
     async def test(house):
         client = await house.connect()

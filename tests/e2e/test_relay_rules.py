@@ -38,8 +38,7 @@ def test_keys_are_compared_in_their_normal_form(serve, written):
     "recipient", ["Postmaster", "postmaster@mx.example.com", "POSTMASTER@MX.example.com"]
 )
 def test_postmaster(serve, recipient):
-    """Mail to postmaster is accepted from anyone and goes to the operator's address; who decided is recorded.
-    """
+    """Mail to postmaster is accepted from anyone and goes to the operator's address; the rule is told."""
 
     async def test(house):
         client = await house.stranger()

@@ -114,7 +114,7 @@ def test_the_line_of_an_mbox_is_no_field() -> None:
 
 
 def test_fields_are_unfolded_and_repeated() -> None:
-    """Folded values become one line; repeated fields keep their order; octets beyond ASCII are kept readable."""
+    """Folded values become one line; repeated fields keep their order; other octets stay readable."""
     top = walk(b"A: one\n  two\nB: x\nnonsense\na: three\nC: gr\xfc\xdfe\n\nbody")[0]
     assert top.fields["a"] == ["one two", "three"]
     assert top.get("c") == "grüße"

@@ -153,7 +153,7 @@ def test_an_unknown_name_gets_the_first_certificate(run, folder):
 @pytest.mark.parametrize("requires", [False, True])
 @pytest.mark.parametrize("certificate", [None, "known", "foreign"])
 def test_client_certificates(run, folder, requires, certificate):
-    """Required ones must be there, one of a strange authority is always refused, a good one's subject known."""
+    """Required ones must be there, a strange authority's is always refused, a good one's subject known."""
 
     async def test():
         authority = folder / "ca.pem"
@@ -201,8 +201,8 @@ def test_input_before_the_handshake_ends_it(run, folder):
     async def test():
         async with pair() as (server, client):
             client.write(b"NOOP\r\n")
-            while not server.has_input:
-                await asyncio.sleep(0)  # noqa: ASYNC110 - the loop reads, nothing tells us
+            while not server.has_input:  # noqa: ASYNC110 - the loop reads, nothing tells us
+                await asyncio.sleep(0)
             with pytest.raises(HandshakeFailed, match="before the handshake"):
                 await server.start_tls(server_context([key_pair(folder, "mx.example.com")]), 5)
 

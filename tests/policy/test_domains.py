@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.policy.listener_files import IN, a_listener, load, lookup, options, tables
 
 from angarium.mail.address import AddressError
 from angarium.policy.domains import parse_key
+from tests.policy.listener_files import IN, a_listener, load, lookup, options, tables
 
 
 def problems_of(*texts: str, **more: object) -> list[str]:

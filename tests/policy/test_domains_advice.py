@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from tests.policy.listener_files import IN, a_listener, tables
 
 from angarium.policy.advice import MAX_ALIKE, advise
 from angarium.policy.config import Listener, Overlay, Source
 from angarium.policy.load import load as load_configuration
 from angarium.policy.networks import parse_network
+from tests.policy.listener_files import IN, a_listener, tables
 
 
 def advice(text: str, *, routed: bool = True, listeners: tuple[Listener, ...] = (IN,)) -> list[str]:

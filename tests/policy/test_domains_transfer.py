@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.policy.listener_files import IN, a_listener, load, lookup, tables
-from tests.policy.test_match_property import NAMES, Level, entries, written
 
 from angarium.policy import transfer
 from angarium.policy.match import PolicyTables
 from angarium.policy.transfer import Receiver, TransferError, to_chunks
+from tests.policy.listener_files import IN, a_listener, load, lookup, tables
+from tests.policy.test_match_property import NAMES, Level, entries, written
 
 
 def received(chunks: list[bytes]) -> PolicyTables:

@@ -170,7 +170,7 @@ STRANGER: Asked = ("192.0.2.7", "s@x.org", "r@e.com", None)
             ("192.0.2.7", "s@x.org", "postmaster@mx.example.net", None),
             'refuse: remove main.toml:1 postmaster = "ops@example.com"',
         ),
-        ('["e.com"]\nlog_oob = true', STRANGER, 'refuse: replace domains.toml:2 log_oob = false'),
+        ('["e.com"]\nlog_oob = true', STRANGER, "refuse: replace domains.toml:2 log_oob = false"),
         (
             '["e.com"]\nrelay_to = true\n[listener.in."e.com"]\nrelay_to = false',
             STRANGER,

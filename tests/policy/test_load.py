@@ -6,12 +6,12 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
-from tests.policy.test_security_options import SECURITY_OPTIONS
 
 from angarium.mail.address import Address
 from angarium.policy.config import ConfigError, Configuration, LineEndings, ListenerOptions, TraceHeaders
 from angarium.policy.listeners import LISTENER_SCHEMA, effective_options
 from angarium.policy.load import find_main_file, load
+from tests.policy.test_security_options import SECURITY_OPTIONS
 
 Write = Callable[..., Configuration]
 Problems = Callable[..., list[str]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.policy.listener_files import IN, a_listener, lookup, options, tables
 
 RELAY = {"relay_to": True}

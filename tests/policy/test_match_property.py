@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.policy.listener_files import load, lookup
 
 LABELS = ["a", "b", "com"]

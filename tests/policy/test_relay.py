@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.policy.listener_files import OUTSIDER, RELAY_HOST, Configuration, ask, question, tables
 
 from angarium.mail.address import Address
 from angarium.policy.config import LineEndings, Source
@@ -19,6 +18,7 @@ from angarium.policy.decision import (
 )
 from angarium.policy.networks import NetworkSet
 from angarium.policy.relay import decide
+from tests.policy.listener_files import OUTSIDER, RELAY_HOST, Configuration, ask, question, tables
 
 RULES = """
 ["relay.example"]

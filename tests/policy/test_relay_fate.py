@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.policy.listener_files import OUTSIDER, RELAY_HOST, ask, tables
 
 from angarium.policy.decision import Decision
 from angarium.policy.fate import Fate, Report, fate
+from tests.policy.listener_files import OUTSIDER, RELAY_HOST, ask, tables
 
 LOADED = tables("""
 ["drop.example"]

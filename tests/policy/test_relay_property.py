@@ -7,13 +7,13 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.policy.listener_files import OUTSIDER, RELAY_HOST, Configuration, load, question
 
 from angarium.mail.address import Address
 from angarium.policy.decision import Decision, TransactionKind, Verdict
 from angarium.policy.fate import Report, fate
 from angarium.policy.match import PolicyTables
 from angarium.policy.relay import decide
+from tests.policy.listener_files import OUTSIDER, RELAY_HOST, Configuration, load, question
 
 DOMAINS = ["a.example", "b.a.example", "c.org", "[192.0.2.1]", "[127.0.0.1]"]
 KEYS = ["*", "*.example", "*.a.example", *DOMAINS]

@@ -1,4 +1,4 @@
-"""The configuration that a command works on: found, loaded, and its problems said as `file:line: what, and what to do`."""
+"""The configuration that a command works on: found, loaded, and its problems said, file and line first."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from angarium.policy.load import find_main_file, load
 
 Config = Annotated[
     Path | None,
-    typer.Option("-c", "--config", help="The configuration; ./angarium.toml or /etc/angarium/angarium.toml otherwise."),
+    typer.Option(
+        "-c", "--config", help="The configuration; ./angarium.toml or /etc/angarium/angarium.toml otherwise."
+    ),
 ]
-ConfigArgument = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="The configuration: TOML, JSON or Python.")]
+ConfigArgument = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG", help="The configuration: TOML, JSON or Python.")
+]
 
 
 def find(option: Path | None, argument: Path | None = None) -> Path:

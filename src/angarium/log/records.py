@@ -106,7 +106,7 @@ class Record(msgspec.Struct, kw_only=True):
     handlers: list[Any] | UnsetType = UNSET
     decided_by: Any | UnsetType = UNSET
     disposition: str | UnsetType = UNSET
-    message_id: str | None | UnsetType = UNSET
+    message_id: str | UnsetType | None = UNSET
     """On Receptions: the message's Message-ID field, null where it has none."""
     notices: list[Notice] | UnsetType = UNSET
     dead_address: str | UnsetType = UNSET
