@@ -17,7 +17,7 @@ OUT = "b@elsewhere.example"
     "text", [INIT, LISTENER + "angarium.configure { postmaster = 'ops@example.com' }\n"], ids=["init", "top"]
 )
 def test_a_listener(mta: MakeMta, text: str) -> None:
-    """`start_esmtp_listener` inside `init` and at top level: who is in relay_hosts relays, nobody else does."""
+    """`start_esmtp_listener` inside `init` and at top level: who is in relay_hosts relays, nobody else."""
     server = mta({"init.lua": text})
     assert [listener.listen for listener in server.configuration.listeners] == ["0.0.0.0:25"]
     server.expect("relay", "a@any.example", OUT, peer=INSIDE)
@@ -141,7 +141,7 @@ end)
 
 
 def test_setup_called_by_a_handler(mta: MakeMta) -> None:
-    """What `setup` returned can be called: then the files answer for what they are asked, and nothing else."""
+    """What `setup` returned can be called: the files then answer what they are asked, and nothing else."""
     server = mta(policy(WRAPPED))
     server.expect("relay", "a@any.example", "b@example.com")
     server.expect("refuse", "a@any.example", "b@x.wild.example")

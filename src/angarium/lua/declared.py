@@ -80,6 +80,8 @@ SCHEMAS: dict[str, Schema] = {
     "angarium.configure": Schema(MAIN_SCHEMA.options, tables=(*OWN_TABLES, "lua")),
 }
 """Function → the options of the table that it takes."""
+LATER = frozenset({"kumo.start_esmtp_listener", "kumo.configure_bounce_classifier", "angarium.configure"})
+"""Functions whose tables are read like those of a file once they are declared, with warnings."""
 
 
 class Call(NamedTuple):

@@ -25,7 +25,6 @@ from angarium.policy.hooks import EVENTS as OUR_EVENTS
 from angarium.policy.hooks import Handler, Policy
 from angarium.policy.source import parse_document, read_octets, shown_path
 
-
 _PLACED = re.compile(r"(?s)(?P<file>[^\n]*?):(?P<line>\d+): (?P<text>.*)")
 _LOADING = frozenset({"pre_init", "init", "get_egress_pool", "get_egress_source", "get_egress_path_config"})
 """Events that are over when the file is loaded."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from angarium.lua import catalogue
-from angarium.lua.declared import SCHEMAS
+from angarium.lua.declared import LATER, SCHEMAS
 from angarium.lua.tables import TableText, read_table, skip
 from angarium.lua.tokens import Token, tokens
 from angarium.policy.config import Problem, Source
@@ -154,6 +154,8 @@ class Reading:
                 continue
             if name in schema.refused:
                 self.problems.append(Problem(Source(self.shown, line), f"{name} {schema.refused[name]}"))
+            elif name in schema.ignored and path in LATER:
+                continue
             elif name in schema.ignored:
                 text = f"{name} {schema.ignored[name]}"
                 self.problems.append(Problem(Source(self.shown, line), text, is_error=False))
