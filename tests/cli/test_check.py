@@ -38,6 +38,14 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
     assert "did you mean hostname?" in done.stdout
 
 
+def test_a_user_that_does_not_exist(tmp_path: Path) -> None:
+    """A user that this machine does not know is a warning: files are checked on other machines too."""
+    config = write(tmp_path, f'user = "nobody-of-this-name"\n{MAIN}')
+    done = angarium("check", config)
+    assert done.returncode == 0
+    assert ":1: warning: user 'nobody-of-this-name' does not exist on this machine" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("main", "domains", "problem"),
     [

@@ -358,6 +358,46 @@ def test_what_overlays_refuse(problems: Problems, overlay: str, text: str) -> No
     assert text in problem
 
 
+def test_every_wrong_item_of_a_list(problems: Problems) -> None:
+    """Each item of a list that is wrong is reported on its own line, in the main file and in the others."""
+    found = problems(
+        f'{MINIMAL}relay_hosts = [\n"x",\n"10.0.0.1",\n"10.0.0.1/8",\n]\n'
+        '[policy]\nlistener_domains = ["d.toml"]\n',
+        d='["example.com"]\nrelay_from = [\n"y",\n"10.0.0.2",\n"z"]\n["b.example"]\nrelay_from = [\n1,\n2]\n',
+    )
+    places = [problem.partition(": ")[0] for problem in found]
+    assert places == ["angarium.toml:5", "angarium.toml:7", "d.toml:3", "d.toml:5", "d.toml:8", "d.toml:9"]
+
+
+def test_what_is_wrong_inside_a_wrong_overlay(problems: Problems) -> None:
+    """An overlay whose network is wrong still has its options and its own overlays checked."""
+    overlay = '[listener.peer."x"]\nmax_hops = 0\n[listener.peer."x".via."y"]\nbaner = ""\n'
+    found = problems(f"{MINIMAL}{overlay}")
+    assert [problem.partition(": ")[0] for problem in found] == [f"angarium.toml:{n}" for n in (4, 5, 6, 7)]
+
+
+@pytest.mark.parametrize(
+    ("queues", "place"),
+    [
+        ("[queue.'a.example']\nretry_interval = '1h'\nmax_retry_interval = '20m'", "q.toml:2"),
+        ("[queue.default]\nretry_interval = '1h'\n[tenant.'t']\nmax_retry_interval = '20m'", "q.toml:4"),
+        ("[queue.'a.example']\nretry_interval = '1h'\nmax_retry_interval = '1h'", None),
+    ],
+)
+def test_retry_intervals_above_their_limit(configure: Write, queues: str, place: str | None) -> None:
+    """An interval that its own limit cuts short is pointed out, once."""
+    configuration = configure(f"{MINIMAL}[policy]\nqueues = ['q.toml']\n", q=f"{queues}\n")
+    found = [str(problem).partition(": warning: max_retry_interval")[0] for problem in configuration.problems]
+    assert found == ([place] if place else [])
+
+
+def test_rights_that_nobody_can_prove(configure: Write) -> None:
+    """relay_from_authz is pointed out where neither a users file nor an AUTH handler is there."""
+    domains = "['a.example']\nrelay_from_authz = ['bob']\n['b.example']\nrelay_from_authz = ['eve']\n"
+    (problem,) = configure(f"{MINIMAL}[policy]\nlistener_domains = ['d.toml']\n", d=domains).problems
+    assert str(problem).startswith("d.toml:2: warning: relay_from_authz can never allow anything")
+
+
 def test_hash_and_files(configure: Write, tmp_path: Path) -> None:
     """The hash follows the contents of every file, and every file is told, for watching."""
     main = MINIMAL + "[policy]\nlistener_domains = ['d.toml']\n"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from angarium.cli.configuration import Config, ConfigArgument, find
-from angarium.policy.config import ConfigError, Problem
+from angarium.net.rights import has_user
+from angarium.policy.config import ConfigError, Configuration, Problem
 from angarium.policy.load import load
 from angarium.policy.open_relay import open_relays
 
@@ -45,7 +47,15 @@ def _problems(path: object) -> list[Problem]:
         configuration = load(str(path))
     except ConfigError as error:
         return error.problems
-    return [*configuration.problems, *open_relays(configuration)]
+    return [*configuration.problems, *open_relays(configuration), *_of_this_machine(configuration)]
+
+
+def _of_this_machine(configuration: Configuration) -> Iterator[Problem]:
+    """What the files say rightly, and a start here could not do."""
+    user = configuration.user
+    if user is not None and not has_user(user):
+        text = f"user {user!r} does not exist on this machine, where a start as root would fail: create it"
+        yield Problem(configuration.sources["user"], text, is_error=False)
 
 
 def _row(problem: Problem) -> dict[str, object]:

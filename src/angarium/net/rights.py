@@ -54,6 +54,14 @@ def become(user: str | None) -> None:
         raise RightsError(f"cannot become user {user!r}: {error.strerror or error}") from error
 
 
+def has_user(name: str) -> bool:
+    """Whether this machine knows the user."""
+    try:
+        return _entry(name) is not None
+    except RightsError:
+        return False
+
+
 def _entry(user: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(user)

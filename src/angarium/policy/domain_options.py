@@ -6,7 +6,7 @@ tuple of canonical texts. Refuses everything else with what to write instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 
@@ -17,11 +17,15 @@ from angarium.policy.networks import NetworkError, parse_network
 
 
 class OptionError(ValueError):
-    """A value that an option does not take; `index` is the item of the list that is wrong."""
+    """A value that an option does not take; `index` is the item of the list that is wrong.
 
-    def __init__(self, text: str, index: int | None = None) -> None:
+    `others` are the errors of further items.
+    """
+
+    def __init__(self, text: str, index: int | None = None, others: Sequence[OptionError] = ()) -> None:
         super().__init__(text)
         self.index = index
+        self.others = others
 
 
 @lru_cache(maxsize=1024)
@@ -48,13 +52,22 @@ def _mode(option: str, value: object) -> Raw:
 
 
 def _networks(option: str, value: object) -> Raw:
-    networks = []
+    networks, wrong = [], []
     for index, text in enumerate(_texts(option, value, "networks")):
         try:
             networks.append(str(parse_network(text)))
         except NetworkError as error:
-            raise OptionError(f"{option}: {error}", index) from None
+            wrong.append((f"{option}: {error}", index))
+    _refuse(wrong)
     return tuple(networks)
+
+
+def _refuse(wrong: Sequence[tuple[str, int]]) -> None:
+    """Raise what is wrong with the items of a list, if anything is."""
+    errors = [OptionError(text, index) for text, index in wrong]
+    if errors:
+        errors[0].others = errors[1:]
+        raise errors[0]
 
 
 def _identities(option: str, value: object) -> Raw:
@@ -67,9 +80,10 @@ def _identities(option: str, value: object) -> Raw:
 def _texts(option: str, value: object, of_what: str) -> list[str]:
     if not isinstance(value, list):
         raise OptionError(f"{option} is a list of {of_what}: write {option} = [{_shown(value)}]")
-    for index, item in enumerate(value):
-        if not isinstance(item, str):
-            raise OptionError(f"{option} is a list of {of_what}, as strings; {_shown(item)} is none", index)
+    text = f"{option} is a list of {of_what}, as strings;"
+    _refuse(
+        [(f"{text} {_shown(item)} is none", i) for i, item in enumerate(value) if not isinstance(item, str)]
+    )
     return value
 
 

@@ -292,8 +292,9 @@ class _FileReading:
                 raw = check(option, value)
                 return str(self._document.path.parent / str(raw)) if option == "recipients" else raw
             except OptionError as error:
-                place = (*path, option) if error.index is None else (*path, option, error.index)
-                self._error(place, str(error))
+                for one in (error, *error.others):
+                    place = (*path, option) if one.index is None else (*path, option, one.index)
+                    self._error(place, str(one))
         return None
 
     def _unknown(self, path: KeyPath, option: str, value: object) -> None:

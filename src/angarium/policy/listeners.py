@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import msgspec
@@ -34,6 +34,7 @@ from angarium.policy.values import BadValueError, duration, size, whole_number
 
 DEFAULT_LISTEN = "127.0.0.1:2025"
 _CACHED_SESSIONS = 4096
+_NOWHERE = ip_network("::/128")
 
 
 def _header_name(value: object) -> str:
@@ -247,6 +248,7 @@ def _read_overlays(reader: Reader, parent: Mapping[str, Any], *path: Key) -> tup
             network = values.network(key)
         except BadValueError as error:
             reader.problem(f"{path[-1]}: {error}", *path, key)
+            _read_overlay(reader, _NOWHERE, table, *path, key)  # for what is wrong inside
             continue
         if network in overlays:
             first = reader.document.source(*path, overlays[network][0])

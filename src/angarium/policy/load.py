@@ -33,6 +33,7 @@ from angarium.policy.config import (
 )
 from angarium.policy.domains import load_domains
 from angarium.policy.egress import Egress, load_egress
+from angarium.policy.futile import capped, unprovable
 from angarium.policy.hooks import DEFAULT_TIMEOUT, Hooks, Policy, Written
 from angarium.policy.listeners import read_listeners
 from angarium.policy.match import PolicyTables
@@ -262,6 +263,9 @@ class _Loading:
         self._check_pools(queues, egress)
         self.problems += unsigned(parts["trace_keys"], listeners, queues)
         self.problems += unheard(queues, domains)
+        self.problems += capped(queues)
+        if not users and not self._can_authenticate():
+            self.problems += unprovable(domains)
         self._read_recipients(domains)
         self._give_up_if_wrong()
         return Configuration(
@@ -346,6 +350,10 @@ class _Loading:
             if not egress.knows(pool):
                 text = f"there is no egress pool {pool!r}: write [pool.'{pool}'.'SOURCE'] in an egress file"
                 self.problems.append(Problem(source, text))
+
+    def _can_authenticate(self) -> bool:
+        """Whether the operator's code takes identities."""
+        return any(event.startswith("smtp_server_auth_") for event in self._hooks(DEFAULT_TIMEOUT).handlers)
 
     def _hooks(self, timeout: float) -> Hooks:
         return Hooks(self._policy.handlers if self._policy else {}, timeout)

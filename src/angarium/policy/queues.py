@@ -234,15 +234,18 @@ class QueueTable:
     def named(self, option: str) -> dict[Any, Source]:
         """Every value that the files give an option, and where it was given first."""
         found: dict[Any, Source] = {}
-        levels = [self.default, *_levels_below(self.tenants)]
+        for level in self.each_level(option):
+            found.setdefault(*level[option])
+        return found
+
+    def each_level(self, *wanted: str) -> Iterator[Level]:
+        """The levels that say at least one of these options."""
+        levels: list[Level] = [self.default, *_levels_below(self.tenants)]
         for tenants in self.tenants_of.values():
             levels += _levels_below(tenants)
-        if any(name == option for _, options in self.shapes for name, _, _ in options):
+        if any(name in wanted for _, options in self.shapes for name, _, _ in options):
             levels += map(self._level, self.domains.values())
-        for level in levels:
-            if option in level:
-                found.setdefault(*level[option])
-        return found
+        return (level for level in levels if not level.keys().isdisjoint(wanted))
 
     def levels(self, key: str, tenant: str | None, campaign: str | None) -> list[tuple[str, Level]]:
         """The levels that are merged for a key, each laid over those before it, as the file calls them."""

@@ -70,7 +70,8 @@ class Reader:
             try:
                 values[name] = parse(value)
             except BadValueError as error:
-                self.problem(f"{name}: {error}", *path, name, *error.path)
+                for one in error.each():
+                    self.problem(f"{name}: {one}", *path, name, *one.path)
             sources[name] = self.document.source(*path, name)
         return Options(values, sources)
 

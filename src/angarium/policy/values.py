@@ -7,7 +7,7 @@ BadValueError, whose text says what was expected and what to write. Nothing here
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -39,11 +39,25 @@ _OCTETS |= {f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)
 
 
 class BadValueError(ValueError):
-    """The value is not what the option takes; `path` leads to the part of it that is wrong."""
+    """The value is not what the option takes; `path` leads to the part of it that is wrong.
+
+    `others` are the errors in further parts of the same value.
+    """
 
     def __init__(self, text: str, *path: str | int) -> None:
         super().__init__(text)
         self.path = path
+        self.others: tuple[BadValueError, ...] = ()
+
+    @classmethod
+    def of_all(cls, errors: Sequence[BadValueError]) -> BadValueError:
+        """Several errors as one: the first, with the others."""
+        errors[0].others = tuple(errors[1:])
+        return errors[0]
+
+    def each(self) -> tuple[BadValueError, ...]:
+        """This one, and the others."""
+        return self, *self.others
 
 
 def shown(value: object) -> str:
@@ -135,7 +149,16 @@ def list_of(parse: Parser) -> Parser:
     def parse_items(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise BadValueError(f"{shown(value)} is not an array: write it in brackets, [{shown(value)}]")
-        return tuple(inside(parse, index, item) for index, item in enumerate(value))
+        items: list[Any] = []
+        errors: list[BadValueError] = []
+        for index, item in enumerate(value):
+            try:
+                items.append(inside(parse, index, item))
+            except BadValueError as error:
+                errors += error.each()
+        if errors:
+            raise BadValueError.of_all(errors)
+        return tuple(items)
 
     return parse_items
 
@@ -154,7 +177,8 @@ def inside(parse: Parser, key: str | int, part: object) -> Any:
     try:
         return parse(part)
     except BadValueError as error:
-        raise BadValueError(str(error), key, *error.path) from None
+        errors = [BadValueError(str(one), key, *one.path) for one in error.each()]
+        raise BadValueError.of_all(errors) from None
 
 
 def one_of(*words: str) -> Parser:
