@@ -128,3 +128,58 @@ def test_a_session_outlives_the_name_of_its_listener(server: Any) -> None:
     assert client.say("RCPT TO:<b@named.example>").code == 250
     client.say("RCPT TO:<c@elsewhere.example>")
     assert server.records("Rejection")[-1]["listener"] == "front"
+
+
+STAGES = {
+    "smtp_server_connection_accepted": "conn_meta",
+    "smtp_server_ehlo": "domain, conn_meta",
+    "smtp_server_mail_from": "sender, conn_meta",
+    "get_listener_domain": "domain, listener, conn_meta",
+    "smtp_server_rcpt_to": "recipient, conn_meta",
+    "smtp_server_data": "message, conn_meta",
+    "smtp_server_message_received": "message, conn_meta",
+    "get_queue_config": "domain, tenant, campaign, routing_domain, conn_meta",
+}
+HANDLER = """\
+from angarium import Policy, reject
+policy = Policy.load("angarium.toml")
+@policy.on
+def {event}({parameters}):
+    {body}
+"""
+
+
+@pytest.mark.parametrize("event", STAGES)
+@pytest.mark.parametrize("body", ['reject(554, "5.7.0 Not today")', 'raise ValueError("oh")'])
+def test_a_handler_is_named_wherever_it_refuses(mta: Any, event: str, body: str) -> None:
+    """From the greeting to the end of content, a refusal or failure of code is the code's in its record."""
+    program = HANDLER.format(event=event, parameters=STAGES[event], body=body)
+    server = mta(FILES | {"policy.py": program})
+    client = server.session()
+    for line in ("MAIL FROM:<a@far.example>", "RCPT TO:<a@ours.example>", "DATA", "."):
+        if not server.records("Rejection"):
+            client.say(line)
+    decided = server.records("Rejection")[0]["decided_by"]
+    assert (decided["kind"], decided["handler"], decided["line"]) == ("handler", event, 3)
+    assert decided["config"] == server.configuration.hash
+
+
+WRITES = """\
+from angarium import ListenerDomain, Policy
+policy = Policy.load("angarium.toml")
+@policy.on
+def get_listener_domain(domain, listener, conn_meta):
+    return None
+@policy.on
+def smtp_server_data(message, conn_meta):
+    message.recipients = ["x1@elsewhere.example", "x2@elsewhere.example"]
+"""
+
+
+def test_the_handler_that_wrote_recipients(mta: Any) -> None:
+    """Each recipient that code wrote is that code's doing, whoever was asked about its domain since."""
+    server = mta(FILES | {"policy.py": WRITES})
+    assert server.session().mail("a@far.example", "a@ours.example").is_accepted
+    for record in server.records("Reception"):
+        decided = record["decided_by"]
+        assert (decided["handler"], decided["line"]) == ("smtp_server_data", 6)

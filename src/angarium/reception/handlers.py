@@ -53,6 +53,8 @@ class Handlers:
         self._before_dialogue = self.connection.meta
         self.refusal: tuple[Reply, HandlerPlace] | None = None
         """What was refused last, by a `reject` or a failure, and where."""
+        self._places: dict[str, HandlerPlace] = {}
+        """Event → the handler that was called for it last."""
 
     def begin_dialogue(self) -> None:
         """The client speaks from now on: what handlers have noted until here survives `forget`."""
@@ -124,15 +126,15 @@ class Handlers:
         return None if answer is None else HandlerAnswer(answer, self.place("get_listener_domain"))
 
     def place(self, event: str) -> HandlerPlace:
-        """Where the handler that was called last stands."""
-        call = self.calls[-1]
-        return HandlerPlace(event, Source(call.file, call.line))
+        """Where the handler of an event that was called for it last stands."""
+        return self._places[event]
 
     def _refuse(self, answer: Reply, call: HandlerCall) -> None:
         self._remember(call)
-        self.refusal = answer, HandlerPlace(call.event, Source(call.file, call.line))
+        self.refusal = answer, self._places[call.event]
 
     def _remember(self, call: HandlerCall) -> None:
+        self._places[call.event] = HandlerPlace(call.event, Source(call.file, call.line))
         self.calls = [*self.calls[1 - MAX_REMEMBERED :], call]
 
 
