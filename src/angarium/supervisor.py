@@ -22,6 +22,8 @@ import uvloop
 
 from angarium.admin.control import Control
 from angarium.admin.requests import requests
+from angarium.admin.why import log_folders
+from angarium.log.indexing import Librarian
 from angarium.net.accept import bind
 from angarium.net.descriptors import raise_limit, room_for_sessions
 from angarium.net.rights import RightsError, become, make_folder
@@ -85,7 +87,7 @@ async def _run(configuration: Configuration, sockets: Sockets, path: Path, *, al
         reloader = Reloader(
             path, configuration, shard.take, allow_open_relay=allow_open_relay, notify=_notify_of_reload
         )
-        async with _administered(shard, reloader, path):
+        async with _administered(shard, reloader, path), _indexed(shard):
             log.info("ready: %s", ", ".join(_places(configuration, sockets)))
             notify("READY=1")
             await shard.stopped()
@@ -110,6 +112,18 @@ async def _administered(shard: Shard, reloader: Reloader, path: Path) -> AsyncIt
     finally:
         await control.close()
         await reloader.close()
+
+
+@asynccontextmanager
+async def _indexed(shard: Shard) -> AsyncIterator[None]:
+    """Have the log's finished segments indexed meanwhile."""
+    librarian = Librarian(log_folders(shard.configuration))
+    shard.writer.on_finished = librarian.ask
+    librarian.start()
+    try:
+        yield
+    finally:
+        await librarian.close()
 
 
 def _on_signals(act: object, *numbers: signal.Signals) -> None:

@@ -38,6 +38,8 @@ class Stream:
     def __init__(self, folder: Path, suffix: str, worker: int, limits: Limits, level: int) -> None:
         self.buffer = bytearray()
         """Lines for the next frame; belongs to the event loop, everything else here to the thread."""
+        self.finished = 0
+        """Segments that were finished; counted by the thread."""
         self._folder = folder
         self._suffix = suffix
         self._worker = worker
@@ -110,6 +112,7 @@ class Stream:
         os.fchmod(self._handle, _FINISHED_MODE)
         os.close(self._handle)
         self._path = None
+        self.finished += 1
         self._prune(now)
 
     def _begin(self, now: float) -> None:

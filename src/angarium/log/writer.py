@@ -75,6 +75,9 @@ class Writer:
         self, settings: Settings, *, worker: int, clock: Callable[[], float], min_free_space: int = 0
     ) -> None:
         """Make the folders, and finish what an earlier run left. Raises LogError."""
+        self.on_finished: Callable[[], object] = _nothing
+        """Called in the event loop when segments have been finished."""
+        self._finished = 0
         self._clock = clock
         self._folder = Path(settings.dir)
         self._min_free_space = min_free_space
@@ -189,6 +192,10 @@ class Writer:
             return
         self._trouble = None
         _resolve(waiters, None)
+        finished = sum(stream.finished for stream in self._streams.values())
+        if finished > self._finished:
+            self._finished = finished
+            self.on_finished()
         if self._waiters or any(len(stream.buffer) >= FRAME_LIMIT for stream in self._streams.values()):
             self._turn()
 
@@ -200,6 +207,10 @@ class Writer:
 
     def _has_open_segments(self) -> bool:
         return any(stream.has_deadline for stream in self._streams.values())
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _write_frames(streams: list[Stream], work: list[tuple[Stream, bytes]], now: float, is_sync: bool) -> None:
