@@ -269,6 +269,26 @@ def test_no_listener(problems: Problems, main: str, text: str) -> None:
     assert any(text in problem for problem in problems(main))
 
 
+@pytest.mark.parametrize(
+    ("listen", "text"),
+    [
+        ("127.0.0.1:99999", "'127.0.0.1:99999' has a port above 65535: write '127.0.0.1:25'"),
+        (f"127.0.0.1:{'9' * 9000}", "has a port above 65535"),
+        ("nonsense", "'nonsense' has no port"),
+    ],
+)
+def test_listeners_that_cannot_be(problems: Problems, listen: str, text: str) -> None:
+    """Each listen that is wrong is one problem, which says what is wrong: it is not a listener twice."""
+    found = problems(
+        f'postmaster = "a@b.example"\n{f"[[listener]]{chr(10)}listen = {listen!r}{chr(10)}" * 2}'
+    )
+    assert [problem.partition(" listen: ")[0] for problem in found] == [
+        "angarium.toml:3:",
+        "angarium.toml:5:",
+    ]
+    assert all(text in problem for problem in found)
+
+
 def test_two_listeners_of_one_name(problems: Problems) -> None:
     """A name stands for one listener."""
     found = problems(

@@ -206,6 +206,9 @@ def _read_listener(
 ) -> Listener:
     path = ("listener", index)
     own = reader.options(table, LISTENER_SCHEMA, *path)
+    places = {"listen": reader.document.source(*path), **own.sources}
+    if "listen" in table and "listen" not in own.values:
+        del places["listen"]  # it is wrong, and so is like no other
     _read_tls(reader, own, *path)
     listen = own.values.pop("listen", DEFAULT_LISTEN)
     name = own.values.pop("name", None)
@@ -216,7 +219,7 @@ def _read_listener(
         options=_laid_over(defaults, own.values, _sources_of(reader, own, *path)),
         peer=_read_overlays(reader, table, *path, "peer"),
         via=_read_overlays(reader, table, *path, "via"),
-        sources={"listen": reader.document.source(*path), **own.sources},
+        sources=places,
         **more,
     )
 

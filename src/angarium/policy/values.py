@@ -244,8 +244,10 @@ def _split_port(written: str, default_port: int | None) -> tuple[str, int]:
     host, colon, port = written.rpartition(":")
     if default_port is not None and (not colon or (host.count(":") and not host.endswith("]"))):
         return written, default_port
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535 and host):
+    if not (port.isascii() and port.isdigit() and host):
         raise BadValueError(f"{written!r} has no port: write '{written.rstrip(':')}:25'")
+    if len(port) > 5 or int(port) > 65535:
+        raise BadValueError(f"{written!r} has a port above 65535: write '{host}:25'")
     return host, int(port)
 
 
