@@ -124,6 +124,18 @@ def test_errors_cost_one_command(
     assert f"{HERE}:{account.line}: handler smtp_server_ehlo failed at" in caplog.text
 
 
+@pytest.mark.parametrize("thread", [False, True])
+def test_errors_are_told_at_the_operators_line(thread: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Where our own function refuses what a handler asks of it, the line that asked is named, not ours."""
+
+    def smtp_server_ehlo(domain: str, conn_meta: object) -> None:
+        reject(250, "ok")
+
+    account = failure_of(smtp_server_ehlo, "x", None, thread=thread)
+    (said,) = caplog.messages
+    assert f"failed at {account.file}:{account.line + 1}: ValueError: reject takes a code" in said
+
+
 def test_no_password_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """What the AUTH handler raises may hold a password, and is told by its kind alone."""
 

@@ -38,6 +38,7 @@ SLOW = 0.050
 MAX_THREADS = 64
 DEFAULT_TIMEOUT = 30.0
 
+_PACKAGE = Path(__file__).parent.parent
 _log = logging.getLogger(__name__)
 
 
@@ -397,8 +398,7 @@ def _failure(handler: Handler, started: float, error: BaseException) -> HandlerF
     what = type(error).__name__
     if handler.event not in _SECRET_EVENTS or isinstance(error, _TooLong):
         what = str(error) if isinstance(error, _TooLong) else f"{what}: {error}"
-    where = traceback.extract_tb(error.__traceback__)[-1:]
-    at = f" at {shown_path(Path(where[0].filename))}:{where[0].lineno}" if where else ""
+    at = _raised_at(error)
     if isinstance(error, ForeignError):
         handler = handler._replace(source=error.source)
         what, at = what.removeprefix("ForeignError: "), f" at {error.at}" if error.at else ""
@@ -407,6 +407,15 @@ def _failure(handler: Handler, started: float, error: BaseException) -> HandlerF
         at = ""
     _log.error("%s: handler %s failed%s: %s", handler.source, handler.event, at, what)
     return failed
+
+
+def _raised_at(error: BaseException) -> str:
+    """The operator's line that failed: the innermost outside this package, which only did as it was told."""
+    for told in filter(None, (error, error.__cause__)):  # a StopIteration is the cause of what comes here
+        for frame in reversed(traceback.extract_tb(told.__traceback__)):
+            if not Path(frame.filename).is_relative_to(_PACKAGE):
+                return f" at {shown_path(Path(frame.filename))}:{frame.lineno}"
+    return ""
 
 
 def _account(handler: Handler, started: float, answer: str) -> HandlerCall:
