@@ -4,11 +4,11 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check static fix fuzz audit bench score lock clean
+.PHONY: run test check static fix prove-explain fuzz audit bench score lock clean
 .DEFAULT_GOAL := help
 
 help:  ## says what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(READY): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "Angarium needs Python 3.11 or newer; none found (set PYTHON=...)"; exit 1; }
@@ -34,6 +34,9 @@ check: static test  ## format, lint, types, import contracts, tests; never write
 fix: $(READY)  ## writes what the formatter and the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+prove-explain: $(READY)  ## compares explain with live sessions, SESSIONS (100000) of them
+	EXPLAIN_SESSIONS=$${SESSIONS:-100000} $(BIN)/python -m pytest -q --timeout 0 tests/testing/test_explain_property.py
 
 fuzz: $(READY)  ## looks for octets that break an invariant, for SECONDS_EACH (600) seconds a target
 	-@$(BIN)/python -m pip install -q --disable-pip-version-check --group fuzz

@@ -187,15 +187,13 @@ class _Telling:
         return row
 
     def _decided_by(self, answer: Answer) -> DecidedBy:
-        """Who decided: the decision, or the handler that spoke last and otherwise, or what always holds."""
+        """Who decided: the decision, or the handler or limit that refused, or what always holds."""
         decision = answer.decision
+        if answer.refused_by is not None:
+            return answer.refused_by
         if decision is not None and answer.reply.code == decision.reply.code:
             return decision.decided_by
-        config = self._configuration.hash
-        if answer.calls:
-            call = answer.calls[-1]
-            return DecidedBy("handler", call.file, call.line, handler=call.event, config=config)
-        return DecidedBy("default", config=config)
+        return DecidedBy("default", config=self._configuration.hash)
 
     def _flips(self, answer: Answer) -> list[dict[str, Any]]:
         if answer.context is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from angarium.log.records import Record
 from angarium.log.writer import Writer
 from angarium.mail.address import Address
 from angarium.mail.status import Reply, reply
@@ -20,7 +21,7 @@ from angarium.net.dns import Resolver
 from angarium.net.tls import TlsFacts
 from angarium.policy.config import Configuration
 from angarium.policy.context import Context
-from angarium.policy.decision import Decision
+from angarium.policy.decision import DecidedBy, Decision
 from angarium.policy.hooks import HandlerCall
 from angarium.queue.intake import Arrival, Intake
 from angarium.reception.door import Door, Whereabouts
@@ -56,6 +57,8 @@ class Answer:
     """None: it was refused before anything was decided."""
     decision: Decision | None = None
     calls: list[HandlerCall] = field(default_factory=list)
+    refused_by: DecidedBy | None = None
+    """Who refused it, as the record would say."""
 
 
 @dataclass(slots=True)
@@ -81,7 +84,7 @@ async def rehearse(configuration: Configuration, play: Play, resolver: Resolver)
         keyring=cast("Keyring", stage),
         resolver=resolver,
     )
-    client = _Client(play)
+    client = _Client(play, stage)
     session = Session(door, play.where, cast("Connection", client))
     client.outcome = outcome = Outcome(session, [])
     client.session = session
@@ -106,6 +109,8 @@ class _Stage:
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
+        self.rejection: DecidedBy | None = None
+        """Who made the refusal that would be recorded last."""
 
     async def take(self, arrivals: list[Arrival]) -> None:
         self.arrivals = arrivals
@@ -113,8 +118,8 @@ class _Stage:
     def has_queue(self, name: str) -> bool:
         return False
 
-    def write(self, record: object) -> None:
-        pass
+    def write(self, record: Record) -> None:
+        self.rejection = record.decided_by or None
 
     def prepare(self, options: object) -> None:
         pass
@@ -129,10 +134,11 @@ class _Client:
     has_input = False
     must_drain = False
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, stage: _Stage) -> None:
         self.session: Session
         self.outcome: Outcome
         self._play = play
+        self._stage = stage
         self._output = b""
         self._asked: Address | None = None
         self._awaits_final = False
@@ -186,6 +192,7 @@ class _Client:
         transaction = self.session.transaction
         asked = transaction.asked if transaction is not None else None
         noted = Answer(self._asked, answer, calls=list(self.session.handlers.calls))
+        noted.refused_by = self._stage.rejection if answer.is_refusal else None
         if asked is not None and transaction is not None:
             noted.context, noted.decision = asked
             transaction.asked = None
@@ -197,7 +204,8 @@ class _Client:
         calls = list(self.session.handlers.calls)
         told = len(self.outcome.answers)
         for recipient in self._play.recipients[told:]:
-            self.outcome.answers.append(Answer(recipient, answer, calls=calls))
+            refused_by = self._stage.rejection
+            self.outcome.answers.append(Answer(recipient, answer, calls=calls, refused_by=refused_by))
         self._is_over = True
 
     def _commands(self) -> Iterator[bytes]:

@@ -107,6 +107,7 @@ class Session:
 
     def _reply_to(self, replies: list[Reply]) -> Reply:
         """The last of these replies; where there is none, let time pass until there is one."""
+        replies = replies or self._replies()  # of a server that has hung up, too
         while not replies and not self.is_closed:
             replies = self._replies(PATIENCE)
         if not replies:
