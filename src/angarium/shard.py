@@ -13,7 +13,8 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +99,13 @@ class Shard:
     def _build(self) -> None:
         configuration = self.configuration
         spool = configuration.spool
-        self.store = Store.open(
-            Path(spool.path) / "0",
-            segment_size=spool.segment_size,
-            min_free_space=spool.min_free_space,
-            make_worker=self._outside.make_worker,
-        )
+        with _resting_collector():
+            self.store = Store.open(
+                Path(spool.path) / "0",
+                segment_size=spool.segment_size,
+                min_free_space=spool.min_free_space,
+                make_worker=self._outside.make_worker,
+            )
         for report in self.store.reports:
             log.error("spool: %s", report)
         self.writer = (self._outside.make_writer or Writer)(configuration.log, worker=0, clock=self._clock)
@@ -171,7 +173,8 @@ class Shard:
 
     async def start(self) -> None:
         """Take up what the spool holds, and open the door."""
-        waiting = self._take_up()
+        with _resting_collector():
+            waiting = self.intake.recover()
         if waiting:
             log.info("%d messages wait in the spool", waiting)
         self.scheduler.start()
@@ -180,17 +183,6 @@ class Shard:
             Listening(listener, self._sockets.get(listener.listen), self.door)
             for listener in self.configuration.listeners
         ]
-
-    def _take_up(self) -> int:
-        """Take up what the spool holds. The collector of cyclic garbage rests: a million messages are none, and
-        later it need not look at them again and again.
-        """
-        gc.disable()
-        try:
-            return self.intake.recover()
-        finally:
-            gc.freeze()
-            gc.enable()
 
     def take(self, configuration: Configuration) -> None:
         """Put a new configuration in force, whole. Raises TlsError, and keeps the one before."""
@@ -232,6 +224,19 @@ def _terms(configuration: Configuration, sockets: Sockets) -> Terms:
         hooks=configuration.hooks,
         hostname=configuration.hostname,
     )
+
+
+@contextmanager
+def _resting_collector() -> Iterator[None]:
+    """The collector of cyclic garbage rests while a million things are made that are none; those that stay
+    are not looked at again and again.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _own(configuration: Configuration, sockets: Sockets) -> Own:

@@ -62,7 +62,12 @@ def outcome(kind, code, text="said"):
     """An outcome of an attempt at a host."""
     host = SimpleNamespace(name="mx.next.example", address="192.0.2.1")
     return Verdict(
-        kind=SimpleNamespace(value=kind), reply=reply(code, text), peer=host, site="site", was_attempted=True
+        kind=SimpleNamespace(value=kind),
+        reply=reply(code, text),
+        peer=host,
+        site="site",
+        is_local=False,
+        was_attempted=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""The watchdog: age holds wherever a message is; what has no future gets one, and is reported (issue 6, demand 1)."""
+"""The watchdog: age holds everywhere; what has no future gets one, and is reported (issue 6, demand 1)."""
 
 from itertools import count
 

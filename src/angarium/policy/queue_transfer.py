@@ -14,7 +14,7 @@ import msgspec
 
 from angarium.policy.config import Protocol
 from angarium.policy.networks import parse_network
-from angarium.policy.queues import Level, QueueTable, Row, Shape, Tenant, Tenants
+from angarium.policy.queues import HeaderOptions, Level, QueueTable, Row, Shape, Tenant, Tenants
 from angarium.policy.throttle import Rate
 from angarium.policy.transfer import TransferError, batches
 
@@ -23,6 +23,8 @@ class _Head(msgspec.Struct, tag=0, array_like=True, frozen=True):
     files: list[str]
     default: Level
     tenants: Tenants
+    headers: HeaderOptions
+    require_authz: dict[str, tuple[str, ...]]
 
 
 class _Shapes(msgspec.Struct, tag=1, array_like=True, frozen=True):
@@ -66,7 +68,7 @@ def queues_to_chunks(table: QueueTable) -> Iterator[bytes]:
 
 
 def _chunks(table: QueueTable) -> Iterator[_Chunk]:
-    yield _Head(table.files, table.default, table.tenants)
+    yield _Head(table.files, table.default, table.tenants, table.headers, table.require_authz)
     for shapes in batches(table.shapes):
         yield _Shapes(shapes)
     for pairs in batches(table.domains.items()):
@@ -113,6 +115,7 @@ class QueueReceiver:
             table.files = value.files
             table.default = _level(value.default)
             table.tenants = _tenants(value.tenants)
+            table.headers, table.require_authz = value.headers, value.require_authz
 
 
 def _shape(shape: Shape) -> Shape:

@@ -134,19 +134,39 @@ _IGNORED = dict.fromkeys(
 )
 QUEUE_SCHEMA = Schema(OPTIONS, refused=_NOT_YET, ignored=_IGNORED)
 TENANT_SCHEMA = Schema(
-    OPTIONS, refused={**_NOT_YET, **dict.fromkeys(("require_authz", "campaigns"), NOT_YET)}, ignored=_IGNORED
+    {**OPTIONS, "require_authz": values.list_of(values.text)},
+    refused={**_NOT_YET, "campaigns": NOT_YET},
+    ignored=_IGNORED,
 )
 FILE_SCHEMA = Schema(
-    {},
+    {
+        "scheduling_header": values.text,
+        "tenant_header": values.text,
+        "remove_tenant_header": values.boolean,
+        "campaign_header": values.text,
+        "remove_campaign_header": values.boolean,
+        "default_tenant": values.text,
+    },
     tables=("queue", "tenant"),
-    refused=dict.fromkeys(
-        (
-            *("scheduling_header", "tenant_header", "remove_tenant_header", "campaign_header"),
-            *("remove_campaign_header", "default_tenant"),
-        ),
-        NOT_YET,
-    ),
 )
+
+
+class HeaderOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Which fields of a message's header choose its queue and its time (reference Q4)."""
+
+    scheduling_header: str | None = None
+    tenant_header: str | None = None
+    remove_tenant_header: bool = False
+    campaign_header: str | None = None
+    remove_campaign_header: bool = False
+    default_tenant: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no header needs to be read."""
+        return not (
+            self.scheduling_header or self.tenant_header or self.campaign_header or self.default_tenant
+        )
 
 
 class Tenant(msgspec.Struct):
@@ -170,7 +190,8 @@ _LINE_BITS = 32
 class QueueTable:
     """All queues files of one configuration, packed for 100,000 domains; nothing changes after loading."""
 
-    __slots__ = ("_answers", "default", "domains", "files", "shapes", "tenants", "tenants_of")
+    __slots__ = ("_answers", "default", "domains", "files", "headers", "require_authz", "shapes", "tenants",
+                 "tenants_of")  # fmt: skip
 
     def __init__(self) -> None:
         self.files: list[str] = []
@@ -181,6 +202,9 @@ class QueueTable:
         self.tenants: Tenants = {}
         self.tenants_of: dict[str, Tenants] = {}
         """By the same keys as `domains`, where a domain has tenants of its own."""
+        self.headers = HeaderOptions()
+        self.require_authz: dict[str, tuple[str, ...]] = {}
+        """Tenant → the identities that may send as it; others take anybody."""
         self._answers: dict[tuple[str, str | None, str | None], QueueConfig] = {}
 
     def lookup(
@@ -299,12 +323,15 @@ class _FileReading:
 
     def read(self) -> None:
         data = self._reader.document.data
-        self._reader.options(data, FILE_SCHEMA)
+        given, _ = self._reader.options(data, FILE_SCHEMA)
+        self._table.headers = msgspec.structs.replace(self._table.headers, **given)
         for key in self._reader.table(data, "queue"):
             self._domain(data["queue"], key)
         for name in self._reader.table(data, "tenant"):
             table = self._reader.table(data["tenant"], "tenant", name)
             level = self._level(table, TENANT_SCHEMA, "tenant", name)
+            if (authz := level.pop("require_authz", None)) is not None:
+                self._table.require_authz[name] = authz[0]
             _lay(self._table.tenants, name, level)
 
     def _domain(self, queues: Mapping[str, Any], key: str) -> None:

@@ -180,6 +180,7 @@ class Intake:
         places = self._store.put(group[0].content, payloads)
         for arrival, one, queue, place in zip(group, stored, queues, places, strict=True):
             message = Message(arrival.ident, place, queue, self._store)
+            message.take_schedule(arrival.meta)
             message.remember(one, _outward(arrival), [arrival.prefix, *arrival.content])
             self._fresh.add(message, one.size)
             yield message
@@ -250,6 +251,7 @@ class Intake:
         else:
             queue = self._scheduler.make_queue(state.queue)
         message = Message(found.ident, found.place, queue, self._store)
+        message.take_schedule(kept.meta)
         if state is not None:
             message.take_state(state)
         return message

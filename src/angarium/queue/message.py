@@ -15,6 +15,7 @@ import msgspec
 from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.ident import created_at
+from angarium.policy.schedule import schedule_of
 from angarium.queue.order import Order
 
 if TYPE_CHECKING:
@@ -234,6 +235,14 @@ class Message:
             return State(self.attempts, self.due, last=last)
         queue = str(self.queue.name) if special.is_moved else None
         return State(self.attempts, self.due, queue, special.held, special.delay_told, last)
+
+    def take_schedule(self, meta: Mapping[str, Any]) -> None:
+        """Take the time of its first attempt and its own end from its metadata, if they stand there."""
+        if "schedule" not in meta or (schedule := schedule_of(meta)) is None:
+            return
+        self.due = schedule.next_open(schedule.first_attempt or self.created)
+        if schedule.expires is not None:
+            self.make_special().expires = schedule.expires
 
     def take_state(self, state: State) -> None:
         """Continue where the last run left off. Its queue is the caller's to find."""

@@ -57,7 +57,8 @@ def delivery_record(
     )
     if outcome.passage is not None:
         _tell_passage(record, outcome.passage)
-    return classified(record, configuration.classifier)
+    is_ours = record_type != "AdminBounce" and (answer is not None or outcome.is_local)
+    return classified(record, configuration.classifier, is_ours=is_ours)
 
 
 def delay_record(message: Message, reasons: str, configuration: Configuration, now: float) -> Record:

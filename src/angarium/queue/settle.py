@@ -19,6 +19,7 @@ from angarium.log.writer import LogError, Writer
 from angarium.mail.status import Reply, reply
 from angarium.policy.config import Configuration
 from angarium.policy.retry import next_attempt
+from angarium.policy.schedule import schedule_of
 from angarium.queue.dsn import make_notice, owed_success, owes_delay, owes_failure
 from angarium.queue.intake import Arrival, Intake, NoCustody
 from angarium.queue.message import Message, encode
@@ -68,6 +69,10 @@ class Outcome(Protocol):
         """What the next hop said, or what we say of it."""
 
     @property
+    def is_local(self) -> bool:
+        """Whether the reply is ours, and no next hop's words."""
+
+    @property
     def peer(self) -> Host | None:
         """The host, where one was reached."""
 
@@ -106,6 +111,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     peer: Host | None = None
     site: str = ""
     session_id: str = ""
+    is_local: bool = True
     was_attempted: bool = False
     retry_after: float | None = None
     passage: Passage | None = None
@@ -227,9 +233,13 @@ class Settlement:
     def _next_due(self, message: Message, outcome: Outcome, now: float) -> float | None:
         config, expires = message.queue.config, message.expires
         due = next_attempt(max(message.attempts, 1), now, expires, config, self._entropy())
-        if outcome.was_attempted or outcome.retry_after is None:
+        if not outcome.was_attempted and outcome.retry_after is not None:
+            due = outcome.retry_after if outcome.retry_after <= expires else None
+        schedule = schedule_of(message.meta)
+        if due is None or schedule is None:
             return due
-        return outcome.retry_after if outcome.retry_after <= expires else None
+        opens = schedule.next_open(due)
+        return opens if opens <= expires else None
 
     # What cannot be delivered
 

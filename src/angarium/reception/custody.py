@@ -8,10 +8,11 @@ storage.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
@@ -24,10 +25,12 @@ from angarium.policy.decision import Decision, TransactionKind
 from angarium.policy.fate import Fate, fate
 from angarium.policy.fate import Report as Found
 from angarium.policy.route import QueueName
+from angarium.policy.schedule import ScheduleError, parse_schedule
 from angarium.policy.views import Message, Meta, ReceivedReport
 from angarium.queue.intake import NULL_QUEUE, Arrival, NoCustody, queue_name
 from angarium.queue.signing import sign
 from angarium.reception.guard import TOO_MANY_HOPS
+from angarium.reception.queue_choice import Choice, choose
 from angarium.reception.record import reception_records
 from angarium.reception.reference import Trace, trace_of
 from angarium.reception.transaction import Accepted, Transaction, ask
@@ -36,6 +39,8 @@ from angarium.reports.values import Report
 
 if TYPE_CHECKING:
     from angarium.reception.session import Session
+
+log = logging.getLogger(__name__)
 
 ONE_RECIPIENT = reply(451, "4.3.0 Local policy failed; try again later")
 """`smtp_server_message_received` gave a message more recipients: `smtp_server_data` is the place for that."""
@@ -48,6 +53,7 @@ MAX_INLINE = 64 * 1024
 """Octets that are examined at once; more are examined in a thread, so that other sessions go on."""
 NO_TRACE = Trace()
 _OF_HEADERS = frozenset({"prepend_header", "remove_header"})
+BAD_SCHEDULE = reply(451, "4.3.0 Local policy failed; try again later")
 NO_CUSTODY = reply(452, "4.3.1 the message cannot be stored now; try again later")
 
 
@@ -100,12 +106,15 @@ class _Taking:
         self.content: list[bytes | memoryview] = [content]
         self.meta = session.handlers.connection.meta
         self.queue: str | None = None
+        self.chosen: dict[str, Any] = {}
+        """Metadata that the message's own header asked for."""
         self._reports: dict[int, Report] = {}
 
     async def take(self) -> Reply:
         self._count_hops()
         if self.session.handlers.handles("smtp_server_data"):
             await self._show_data()
+        self._read_choice()
         drafts = [self._draft(accepted) for accepted in self.accepted]
         if self.session.handlers.handles("smtp_server_message_received"):
             for draft in drafts:
@@ -144,7 +153,7 @@ class _Taking:
         arrival = draft.arrival
         was = Accepted(arrival.envelope.recipients[0], draft.decision)
         content = b"".join([arrival.prefix, *arrival.content])
-        message = Message(self.sender, [was.recipient.address], content, Meta(self.meta.items()))
+        message = Message(self.sender, [was.recipient.address], content, Meta(arrival.meta.items()))
         await self._notify("smtp_server_message_received", message)
         arrival.meta = dict(message.meta)
         arrival.queue = message.queue or arrival.queue
@@ -163,6 +172,18 @@ class _Taking:
             arrival.prefix, arrival.content = b"", list(message.parts)
         elif "prepend_header" in changed:
             arrival.prefix = message.parts[0] + arrival.prefix
+
+    def _read_choice(self) -> None:
+        """Let the header choose queue and time, where the queues files say so and the sender has a right."""
+        queues = self.session.door.configuration.queues
+        if queues.headers.is_empty or not any(one.decision.right in OWN_RIGHTS for one in self.accepted):
+            return
+        authz_id = self.session.handlers.connection.authz_id
+        try:
+            self.chosen, parts = choose(queues, b"".join(self.content), authz_id)
+        except Choice as choice:
+            raise Refusal(choice.reply) from None
+        self.content = list(parts)
 
     async def _notify(self, event: str, message: Message) -> None:
         refusal = await self.session.handlers.notify(event, message)
@@ -208,7 +229,7 @@ class _Taking:
             envelope=self._envelope(self.sender, accepted.recipient),
             prefix=self._received(ident, accepted.recipient.address),
             content=self.content,
-            meta=self.meta.as_dict(),
+            meta=self.meta.as_dict() | self.chosen,
             queue=self.queue,
             session_id=self.session.ident,
         )
@@ -282,11 +303,22 @@ class _Taking:
         for draft in drafts:
             arrival = draft.arrival
             name = queue_name(arrival)
+            self._check_schedule(arrival)
             arrival.queue = str(name)
             if arrival.queue == NULL_QUEUE:
                 arrival.is_queued = False
             elif arrival.is_queued:
                 arrival.queue_config = await self._ask_queue_config(name)
+
+    def _check_schedule(self, arrival: Arrival) -> None:
+        """A schedule that a handler wrote, and that is none, is the handler's fault."""
+        if "schedule" not in arrival.meta:
+            return
+        try:
+            parse_schedule(arrival.meta["schedule"])
+        except ScheduleError as error:
+            log.error("message %s: its metadata `schedule`: %s", arrival.ident, error)
+            raise Refusal(BAD_SCHEDULE) from None
 
     async def _ask_queue_config(self, name: QueueName) -> QueueConfig | None:
         handlers = self.session.handlers

@@ -217,6 +217,8 @@ def _parse_body(body: bytes, kind: int) -> Put | Note | Commit:
 def _parse_put(body: bytes) -> Put:
     count, first, checksum = _PUT.unpack_from(body)
     at = _PUT.size
+    if count == 1:
+        return Put(first, [_parse_entry(body, at)[0]], checksum)
     entries = []
     for _ in range(count):
         entry, at = _parse_entry(body, at)

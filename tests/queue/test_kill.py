@@ -1,0 +1,49 @@
+"""kill -9 under load, again and again: nothing that was answered 250 is lost (issue 6, demand 11; contract 4)."""
+
+import asyncio
+import random
+import re
+import time
+
+from angarium.testing.nexthop import NextHop
+from tests.cli.house import free_port
+from tests.queue.killed import Senders, Server
+
+ROUNDS = 6
+WINDOW = 1.0
+"""Seconds before a kill in which a delivery's end may not have reached the disk; 50 ms, and a slow machine."""
+
+
+def test_kill_again_and_again(tmp_path):
+    """What was answered 250 arrives, however often the server is killed; twice only what was in flight then."""
+    chance = random.Random(6)
+
+    async def main():
+        port, arrivals = free_port(), {}
+
+        def take(taken):
+            number = int(re.search(rb"X-Number: (\d+)", taken.content)[1])
+            arrivals.setdefault(number, []).append(time.monotonic())
+
+        async with NextHop() as hop:
+            hop.take = take
+            server, senders = Server(tmp_path, f"127.0.0.1:{port}", hop.route), Senders("127.0.0.1", port)
+            await server.start()
+            traffic = asyncio.create_task(senders.run(8))
+            for _ in range(ROUNDS):
+                await asyncio.sleep(chance.uniform(0.2, 0.7))
+                await server.kill()
+                await server.start()
+            senders.stop()
+            await traffic
+            async with asyncio.timeout(20):
+                while senders.promised.keys() - arrivals.keys():
+                    await asyncio.sleep(0.05)
+            assert await server.stop() == 0
+        assert len(senders.promised) > 100
+        return server.kills, arrivals
+
+    kills, arrivals = asyncio.run(main())
+    for times in arrivals.values():
+        for earlier in times[:-1]:
+            assert any(0 <= kill - earlier < WINDOW for kill in kills), "sent twice without a cause"
