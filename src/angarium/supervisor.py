@@ -117,7 +117,7 @@ async def _administered(shard: Shard, reloader: Reloader, path: Path) -> AsyncIt
 @asynccontextmanager
 async def _indexed(shard: Shard) -> AsyncIterator[None]:
     """Have the log's finished segments indexed meanwhile."""
-    librarian = Librarian(log_folders(shard.configuration))
+    librarian = Librarian(log_folders(shard.configuration.log))
     shard.writer.on_finished = librarian.ask
     librarian.start()
     try:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from angarium.log.index import NOTICE, find_lines
-from angarium.policy.config import Configuration
+from angarium.policy.config import LogConfig
 
 Kind = Literal["message", "session", "message-id"]
 LAST = frozenset({"Delivery", "Bounce", "Expiration", "AdminBounce"})
@@ -92,10 +92,10 @@ class Story(msgspec.Struct, kw_only=True):
     lives: list[Life] = []
 
 
-def log_folders(configuration: Configuration) -> list[Path]:
+def log_folders(log: LogConfig) -> list[Path]:
     """Every folder that records are written to."""
-    own = [rule["log_dir"] for rule in configuration.log.per_record.values() if rule.get("log_dir")]
-    return list(dict.fromkeys(map(Path, (configuration.log.dir, *own))))
+    own = [rule["log_dir"] for rule in log.per_record.values() if rule.get("log_dir")]
+    return list(dict.fromkeys(map(Path, (log.dir, *own))))
 
 
 def tell(folders: Sequence[Path], asked: str) -> Story | None:

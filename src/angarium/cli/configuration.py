@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from angarium.policy.config import ConfigError, Configuration, Problem
-from angarium.policy.load import find_main_file, load
+from angarium.policy.config import ConfigError, Configuration, LogConfig, Problem
+from angarium.policy.load import find_log, find_main_file, load
 
 Config = Annotated[
     Path | None,
@@ -38,6 +38,15 @@ def load_or_exit(path: Path) -> Configuration:
     """Load a configuration; prints every problem and exits with 1 where it cannot be taken."""
     try:
         return load(path)
+    except ConfigError as error:
+        complain(error.problems)
+        raise typer.Exit(1) from None
+
+
+def find_log_or_exit(path: Path) -> LogConfig:
+    """Where the records are, though the rest of the configuration be broken; exits as `load_or_exit` does."""
+    try:
+        return find_log(path)
     except ConfigError as error:
         complain(error.problems)
         raise typer.Exit(1) from None

@@ -107,7 +107,7 @@ def _recorded(
 ) -> list[tuple[Row, Question]]:
     """What was asked in the past, answered now."""
     configuration = load_or_exit(path)
-    folders = logs or log_folders(configuration)
+    folders = logs or log_folders(configuration.log)
     answers = []
     try:
         for transaction in recall(folders, session=session, message=message):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from angarium.cli.configuration import Config, find, load_or_exit
+from angarium.admin.why import log_folders
+from angarium.cli.configuration import Config, find, find_log_or_exit
 from angarium.log.reader import Reader
 from angarium.log.records import RECORD_TYPES
-from angarium.policy.config import LogConfig
 
 LOOK = 0.2
 """Seconds between two looks while following; the writer closes a frame once a second at the latest."""
@@ -36,7 +35,7 @@ def logs(
         raise typer.BadParameter(
             f"{', '.join(sorted(unknown))} is no type of record: {', '.join(RECORD_TYPES)}"
         )
-    reader = Reader(_folders(load_or_exit(find(config)).log), types=type_, ids=id_)
+    reader = Reader(log_folders(find_log_or_exit(find(config))), types=type_, ids=id_)
     found = False
     with suppress(KeyboardInterrupt, BrokenPipeError):
         lines = reader.follow(_wait) if follow else reader.read()
@@ -51,9 +50,3 @@ def logs(
 
 def _wait() -> None:
     time.sleep(LOOK)
-
-
-def _folders(log: LogConfig) -> list[Path]:
-    """Every folder that records of this configuration go to."""
-    others = (Path(str(given["log_dir"])) for given in log.per_record.values() if "log_dir" in given)
-    return [Path(log.dir), *others]

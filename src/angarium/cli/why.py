@@ -13,9 +13,10 @@ from rich.text import Text
 from angarium.admin.why import Life, Step, Story, log_folders, tell
 from angarium.cli.answers import as_json, console, counted
 from angarium.cli.client import Refusal, ask
-from angarium.cli.configuration import Config, find, load_or_exit
+from angarium.cli.configuration import Config, find, find_log_or_exit
 from angarium.log.index import complete, remove_orphans, without_index
 from angarium.net.unix import UnixTrouble
+from angarium.policy.load import find_socket
 
 _COLOURS = {
     "Reception": "green",
@@ -40,14 +41,14 @@ def why(
 
     Exits with 1 where nothing is known of it. Example: angarium why 0193e0a5f1c27b0e9d2f4a6b8c0d1e2f
     """
-    configuration = load_or_exit(find(config)) if config is not None or not logs else None
-    folders = list(logs) if logs else log_folders(configuration)  # type: ignore[arg-type]
+    path = find(config) if config is not None or not logs else None
+    folders = list(logs or []) if path is None else list(logs or log_folders(find_log_or_exit(path)))
     try:
         story = tell(folders, ident)
     except OSError as error:
         typer.echo(f"angarium why: {error}", err=True)
         raise typer.Exit(2) from None
-    socket = configuration.control.socket if configuration is not None else None
+    socket = find_socket(path) if path is not None else None
     if story is not None:
         for life in story.lives:
             _ask_server(life, socket)

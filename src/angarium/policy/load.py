@@ -163,6 +163,11 @@ def find_socket(path: str | Path) -> str:
     return _loading(path, None).socket()
 
 
+def find_log(path: str | Path) -> LogConfig:
+    """Where a main file has its records put, whatever is wrong elsewhere in it; raises ConfigError."""
+    return _loading(path, None).log()
+
+
 def load_with_tables(path: str | Path) -> tuple[Configuration, Tables]:
     """Load everything, and say also what `load` needs to do it again without the files of the tables."""
     loading = _loading(path, None)
@@ -219,6 +224,12 @@ class _Loading:
     def socket(self) -> str:
         """Where the control socket is."""
         return self._control(self._spool()).socket
+
+    def log(self) -> LogConfig:
+        """Where the records are."""
+        log = self._log()
+        self._give_up_if_wrong()
+        return log
 
     def tables(self, configuration: Configuration) -> Tables:
         """What was read from the files that the main file names."""
