@@ -1,6 +1,8 @@
 """policy.source: data and lines of TOML and JSON files."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,16 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     open_file.chmod(0o666)
     with pytest.raises(ConfigError, match="chmod o-w"):
         read_document(open_file)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A pipe, whose reader would wait for a writer, and a folder are refused where they are named."""
+    make(tmp_path / "a.toml")
+    with pytest.raises(ConfigError) as caught:
+        read_document(tmp_path / "a.toml", Source("angarium.toml", 7))
+    assert str(caught.value).startswith("angarium.toml:7: ")
+    assert str(tmp_path / "a.toml") in str(caught.value)
 
 
 def test_how_files_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

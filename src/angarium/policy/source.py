@@ -78,8 +78,11 @@ def read_octets(path: Path, named_at: Source | None = None) -> bytes:
     shown = shown_path(path)
     where = named_at or Source(shown, 1)
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
+        with open(path, "rb", opener=_open_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ConfigError([Problem(where, f"{shown} is no regular file: name a file")])
+            if mode & stat.S_IWOTH:
                 text = f"{shown} can be written by every user of this machine: chmod o-w {shown}"
                 raise ConfigError([Problem(where, text)])
             content = file.read(MAX_FILE_SIZE + 1)
@@ -90,6 +93,11 @@ def read_octets(path: Path, named_at: Source | None = None) -> bytes:
     if len(content) > MAX_FILE_SIZE:
         raise ConfigError([Problem(where, f"{shown} is larger than {MAX_FILE_SIZE} octets")])
     return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting, as a pipe would have a reader wait for somebody who writes."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def parse_document(content: bytes, path: Path) -> Document:
