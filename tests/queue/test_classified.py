@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from angarium.delivery.outcome import (
     LOOP,
@@ -15,6 +16,10 @@ from angarium.delivery.outcome import (
 )
 from angarium.queue.settle import Verdict
 from angarium.reports.classify import Classifier
+from tests.queue.rooms import outcome
+from tests.queue.test_watchdog import run
+
+__all__ = ["run"]
 
 EVERYTHING_IS_SPAM = Classifier.load([("mine.toml", "[rules]\nSpamBlock = ['.']\n")])
 
@@ -34,21 +39,31 @@ SAID = [
 
 @pytest.mark.parametrize(("answer", "expected"), SAID)
 @pytest.mark.parametrize("is_local", [True, False])
-def test_our_own_words_are_not_put_to_rules(serve, answer, expected, is_local):
+def test_our_own_words_are_not_put_to_rules(run, answer, expected, is_local):
     """A fault that this server found has a fixed class; the same words of a next hop have the rules'."""
 
-    async def test(rooms):
-        rooms.configuration = SimpleNamespace(
-            log=rooms.configuration.log, classifier=EVERYTHING_IS_SPAM, hostname="mx.example.com"
-        )
-        await rooms.accept()
-        [message] = rooms.yard.messages()
+    async def test(rooms, clock):
+        rooms.configuration = replace(rooms.configuration, classifier=EVERYTHING_IS_SPAM)
         kind = SimpleNamespace(value="permanent" if answer.is_permanent else "transient")
-        rooms.settlement.settle(
-            message, Verdict(kind=kind, reply=answer, is_local=is_local, was_attempted=True)
-        )
-        await rooms.settlement.close()
+        said = Verdict(kind=kind, reply=answer, is_local=is_local, was_attempted=True)
+        rooms.settle(await rooms.accept(), said)
+        await rooms.quiet()
         [record] = [r for r in rooms.writer.seen if r.type in ("Bounce", "TransientFailure")]
         assert record.bounce_classification == (expected if is_local else "SpamBlock")
 
-    serve(test)
+    run(test)
+
+
+def test_an_expiry_quotes_without_being_what_it_quotes(run):
+    """A message that has grown too old has the class of that, whatever the next hop said last."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept()
+        [message] = rooms.yard.messages()
+        message.make_special().expires = clock.now()
+        rooms.settle(ident, outcome("transient", 451, "4.7.1 blocked for spam"))
+        await rooms.quiet()
+        [record] = [r for r in rooms.writer.seen if r.type == "Expiration"]
+        assert record.bounce_classification == "MessageExpired"
+
+    run(test)

@@ -29,17 +29,19 @@ _OURS: Final[dict[tuple[int, int], str]] = {
     (5, 0): "ProtocolErrors",
     (6, 3): "ContentRelated",
     (6, 7): "ContentRelated",
+    (7, 4): "AuthenticationFailed",
     (7, 5): "AuthenticationFailed",
+    (7, 8): "AuthenticationFailed",
+    (7, 11): "AuthenticationFailed",
 }
 """Subject and detail of the status in what this server says itself → its class."""
 
 
 def classified(record: Record, classifier: Classifier, *, is_ours: bool = False) -> Record:
-    """The same record, with the class of its response, this server's own or not, where it is one of a failure."""
+    """The same record, with the class of its response, of our own words or not, where it is a failure."""
     if record.type in CLASSIFIED:
-        verdict = (_of_ours(record.response) if is_ours else None) or classifier.classify(
-            response_line(record.response)
-        )
+        ours = _of_ours(record.response) if is_ours else None
+        verdict = ours or classifier.classify(response_line(record.response))
         record.bounce_classification = verdict.bounce_class
         if record.type in _ABOUT_ADDRESSES:
             record.dead_address = verdict.dead_address

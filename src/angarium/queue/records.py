@@ -57,7 +57,7 @@ def delivery_record(
     )
     if outcome.passage is not None:
         _tell_passage(record, outcome.passage)
-    is_ours = record_type != "AdminBounce" and (answer is not None or outcome.is_local)
+    is_ours = record_type == "Expiration" or (outcome.is_local and record_type != "AdminBounce")
     return classified(record, configuration.classifier, is_ours=is_ours)
 
 
