@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Annotated, Any
 
@@ -12,11 +14,13 @@ from rich.text import Text
 from angarium.cli.answers import as_json, console
 from angarium.cli.configuration import Config, find, load_or_exit
 from angarium.mail.address import AddressError, normalize_domain
-from angarium.policy.config import Configuration, Listener
+from angarium.policy.config import Configuration, Listener, QueueConfig
 from angarium.policy.networks import IPAddress, canonical_address, parse_address
-from angarium.policy.provenance import Origin, of_domain, of_listener, of_queue
-from angarium.policy.route import QueueName, parse_queue_name
+from angarium.policy.provenance import Origin, Site, of_domain, of_listener, of_queue, of_site, parse_site
+from angarium.policy.route import QueueName, RouteError, next_hop, parse_queue_name
 
+_SITE = re.compile(r"[,;]|->|@lmtp$|\]:\d+$")
+"""What the names of domains and queues do not hold."""
 _MARKS = {"wins": "→", "overridden": " ", "held back": "×", "answers for others": "×"}
 _STYLES = {"wins": "bold", "overridden": "dim", "held back": "dim", "answers for others": "dim"}
 
@@ -26,7 +30,8 @@ def config(
     subject: Annotated[
         str,
         typer.Argument(
-            metavar="LISTENER|DOMAIN|QUEUE", help="Whose options: a listener's, a domain's, a queue's."
+            metavar="LISTENER|DOMAIN|QUEUE|SITE",
+            help="Whose options: a listener's, a domain's, a queue's, a site's.",
         ),
     ],
     option: Annotated[str | None, typer.Argument(help="One option; else all that somebody wrote.")] = None,
@@ -39,6 +44,10 @@ def config(
     local: Annotated[
         str | None, typer.Option(metavar="IP", help="The local address that the client connected to.")
     ] = None,
+    mx: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="For a domain: an MX host of it; all of them, please."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say of each effective option which layers set it, with file and line, and which of them wins.
@@ -48,7 +57,9 @@ def config(
     if action != "why":
         raise typer.BadParameter(f"{action!r} is not known here: write angarium config why {subject}")
     configuration = load_or_exit(find(config))
-    found = _Asking(configuration, listener, _address(peer), None if local is None else _address(local))
+    found = _Asking(
+        configuration, listener, _address(peer), None if local is None else _address(local), mx or ()
+    )
     parts = {title: _chosen(origins, option) for title, origins in found.origins(subject).items()}
     if not any(parts.values()):
         raise typer.BadParameter(f"{subject} has no option {option!r}")
@@ -61,19 +72,27 @@ def config(
 
 class _Asking:
     def __init__(
-        self, configuration: Configuration, listener: str | None, peer: IPAddress, local: IPAddress | None
+        self,
+        configuration: Configuration,
+        listener: str | None,
+        peer: IPAddress,
+        local: IPAddress | None,
+        mx: Sequence[str],
     ) -> None:
         self._configuration = configuration
         self._only = listener
         self._peer = peer
         self._local = local
+        self._mx = tuple(host.lower().removesuffix(".") for host in mx)
 
     def origins(self, subject: str) -> dict[str, list[Origin]]:
-        """The options of a listener, or of a domain and its queue."""
+        """The options of a listener, of a site, or of a domain, its queue and the way that its mail goes."""
         listener = self._listener(subject)
         if listener is not None:
             found = of_listener(self._configuration, listener, self._peer, self._local_of(listener))
             return {f"listener {listener.label} for peer {self._peer}": found}
+        if _SITE.search(subject):
+            return {f"site {subject}": of_site(self._configuration, parse_site(subject))}
         name = self._queue_name(subject)
         parts = {}
         if name == QueueName(name.domain):
@@ -81,7 +100,26 @@ class _Asking:
                 found = of_domain(self._configuration, name.domain, one, self._local_of(one))
                 parts[f"{name.domain} on {one.label}"] = found
         parts[f"queue {name}"] = of_queue(self._configuration, name)
+        parts[f"way to {self._way(name)}"] = self._of_way(name)
         return parts
+
+    def _way(self, name: QueueName) -> str:
+        hosts = f" by {', '.join(self._mx)}" if self._mx else "; providers are known by MX hosts: --mx"
+        return f"{self._routing_domain(name)}{hosts}"
+
+    def _of_way(self, name: QueueName) -> list[Origin]:
+        domain = self._routing_domain(name)
+        return of_site(self._configuration, Site(self._mx, domain), self._queue_config(name))
+
+    def _routing_domain(self, name: QueueName) -> str:
+        routing = name.routing_domain or self._queue_config(name).routing_domain
+        try:
+            return next_hop(name.domain, routing).domain
+        except RouteError:
+            return name.domain
+
+    def _queue_config(self, name: QueueName) -> QueueConfig:
+        return self._configuration.queues.lookup(name.domain, name.tenant, name.campaign, name.routing_domain)
 
     def _listener(self, text: str) -> Listener | None:
         for listener in self._configuration.listeners:
@@ -138,7 +176,8 @@ def _show(out: Console, title: str, origins: list[Origin]) -> None:
 
 
 def _show_layer(out: Console, layer: Any) -> None:
-    where = "built in" if layer.source is None else str(layer.source)
+    nowhere = "built in" if layer.name == "default" else "as asked"
+    where = nowhere if layer.source is None else str(layer.source)
     text = f"    {_MARKS[layer.outcome]} {where}  {layer.name}: {layer.value}"
     remarks = [layer.outcome if layer.outcome != "wins" else None, layer.why]
     remark = ": ".join(filter(None, remarks))

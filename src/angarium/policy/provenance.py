@@ -1,12 +1,13 @@
 """Where does an effective option come from?
 
-For a listener, a domain or a queue: every layer that says something about an option, in the order in which
-they are laid over each other, with file and line, and which of them wins. Reads the sources that the values
-of the configuration carry; decides nothing itself. Pure.
+For a listener, a domain, a queue or a site: every layer that says something about an option, in the order in
+which they are laid over each other, with file and line, and which of them wins. Reads the sources that the
+values of the configuration carry; decides nothing itself. Pure.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from angarium.policy.listeners import effective_options, overlays_for
 from angarium.policy.match import Entry, Match, PolicyTables, Setting, Table
 from angarium.policy.networks import IPAddress, NetworkSet
 from angarium.policy.route import QueueName
+from angarium.policy.shaping import QUEUE_OVERRIDES, PathOptions, overrides
 
 Outcome = Literal["wins", "overridden", "held back", "answers for others"]
 
@@ -86,6 +88,45 @@ def of_queue(configuration: Configuration, name: QueueName) -> list[Origin]:
             layers.append(("queue name", name.routing_domain, None))
         value = getattr(in_force, option)
         origins.append(Origin(option=option, value=shown(value), layers=_stacked(layers)))
+    return origins
+
+
+class Site(msgspec.Struct, frozen=True):
+    """A way out, as delivery names it: its MX hosts, the entry of its domain, and what its queues say."""
+
+    hosts: tuple[str, ...]
+    domain: str = ""
+    overrides: Mapping[str, str] = {}
+
+
+def parse_site(text: str) -> Site:
+    """Read a way's name: `out1->mx1.example.com,mx2.example.com:2525;domain=example.com;tls=required`."""
+    site, *marks = text.rpartition("->")[2].split(";")
+    said = dict(mark.partition("=")[::2] for mark in marks if "=" in mark)
+    domain = said.pop("domain", "")
+    hosts = tuple(_PORT.sub("", host) for host in site.removesuffix("@lmtp").split(","))
+    only = {option: value for option, value in said.items() if option in QUEUE_OVERRIDES}
+    return Site(hosts, domain, only)
+
+
+_PORT = re.compile(r":\d+$")
+
+
+def of_site(configuration: Configuration, site: Site, config: QueueConfig | None = None) -> list[Origin]:
+    """The options of a way out, merged from the layers of the shaping files and those of a queue."""
+    layers = configuration.shaping.layers(site.domain, site.hosts)
+    queue = dict(overrides(config)) if config is not None else dict(site.overrides)
+    origins = []
+    for field in msgspec.structs.fields(PathOptions):
+        option = field.name
+        if option == "sources":
+            continue
+        said: list[tuple[str, Any, Source | None]] = [("default", field.default, None)]
+        said += [(title, *level[option]) for title, level in layers if option in level]
+        if option in queue:
+            source = config.sources.get(option) if config is not None else None
+            said.append(("queue", queue[option], source))
+        origins.append(Origin(option=option, value=shown(said[-1][1]), layers=_stacked(said)))
     return origins
 
 

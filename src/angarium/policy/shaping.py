@@ -168,13 +168,9 @@ class Shaping:
 
     def options(self, domain: str, hosts: Sequence[str], config: QueueConfig | None = None) -> PathOptions:
         """The options of the way to a domain, whose MX hosts these are, for mail of a queue."""
-        level = dict(self._default)
-        provider = self.provider(hosts)
-        if provider is not None:
-            level |= provider.options
-        key = self.domain_key(domain)
-        if key is not None:
-            level |= self._domains[key]
+        level: Level = {}
+        for _, own in self.layers(domain, hosts):
+            level |= own
         given = {name: value for name, (value, _) in level.items()}
         sources = {name: source for name, (_, source) in level.items()}
         for name, value in overrides(config) if config is not None else ():
@@ -183,6 +179,17 @@ class Shaping:
             if config is not None and name in config.sources:
                 sources[name] = config.sources[name]
         return PathOptions(**given, sources=sources)
+
+    def layers(self, domain: str, hosts: Sequence[str]) -> list[tuple[str, Level]]:
+        """What the files say of the way to a domain, each layer laid over those before it."""
+        layers = [("[default]", self._default)]
+        provider = self.provider(hosts)
+        if provider is not None:
+            layers.append((f'provider "{provider.name}"', provider.options))
+        key = self.domain_key(domain)
+        if key is not None:
+            layers.append((f'domain "{key}"', self._domains[key]))
+        return layers
 
     def provider(self, hosts: Sequence[str]) -> Provider | None:
         """The first provider that runs all of these hosts."""
