@@ -1,4 +1,4 @@
-"""A real server that is killed and started again, clients that never give up, and what was promised to whom."""
+"""A real server that is killed and started again, clients that never give up, and what was promised."""
 
 import asyncio
 import contextlib

@@ -233,7 +233,9 @@ class QueueOffice:
         order = self._house.orders.about(message, self._house.dispatcher.site_of(message.queue))
         if order is not None:
             return f"{order.kind} {order.name} by {order.author}: {order.reason}"
-        return "its next attempt" if message.attempts else "its time"
+        if message.attempts:
+            return "its next attempt"
+        return "its site, left alone for now" if message.queue.last else "its time"
 
     async def _show(self, ask: Ask) -> Any:
         message = self._house.scheduler.find(ask.what or "")
