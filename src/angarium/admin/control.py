@@ -109,7 +109,12 @@ class Control:
         request = self._requests.get(name) if isinstance(name, str) else None
         if request is None:
             known = ", ".join(sorted(self._requests))
-            raise RequestError(f"unknown request {name!r}: known are {known}")
+            said = (
+                'no request is named: write {"request": NAME}'
+                if name is None
+                else f"unknown request {name!r}"
+            )
+            raise RequestError(f"{said}: known are {known}")
         return await request(asked)
 
 

@@ -40,12 +40,23 @@ def requests(
     """Every request by its name. `path` is the main file, `started` a time in Unix seconds."""
     office = _Office(house, path, started, reload)
     return {
-        "ping": office.ping,
-        "version": office.version,
+        "ping": _without_arguments(office.ping),
+        "version": _without_arguments(office.version),
         "explain": office.explain,
-        "reload": office.reload,
+        "reload": _without_arguments(office.reload),
         "queue": QueueOffice(house).answer,
     }
+
+
+def _without_arguments(answer: Callable[[], Awaitable[Any]]) -> Request:
+    """A request that takes no arguments, and says so rather than leave out of account what is asked."""
+
+    async def request(arguments: Arguments) -> Any:
+        if arguments:
+            raise RequestError(f"this takes no arguments: take out {', '.join(sorted(arguments))}")
+        return await answer()
+
+    return request
 
 
 class _Office:
@@ -57,11 +68,11 @@ class _Office:
         self._started = started
         self._reload = reload
 
-    async def ping(self, arguments: Arguments) -> Any:
+    async def ping(self) -> Any:
         """Whether somebody is there."""
         return "pong"
 
-    async def version(self, arguments: Arguments) -> Any:
+    async def version(self) -> Any:
         """Who is there, and by which configuration."""
         configuration = self._house.configuration
         return {
@@ -82,7 +93,7 @@ class _Office:
         except (msgspec.ValidationError, QuestionError) as error:
             raise RequestError(str(error)) from None
 
-    async def reload(self, arguments: Arguments) -> Any:
+    async def reload(self) -> Any:
         """Load everything again; answers when that is done."""
         result = await self._reload()
         problems = [
