@@ -219,6 +219,36 @@ async def test_back_to_what_it_was(folder: Path) -> None:
         assert server.reloader.configuration is before
 
 
+class Listening(logging.Handler):
+    """Waits for what the log says."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.heard: asyncio.Queue[str] = asyncio.Queue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hear one line."""
+        self.heard.put_nowait(record.getMessage())
+
+
+@asynchronous
+async def test_mended_files_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who takes back a change that was refused hears that all is well again, though nothing is loaded."""
+    caplog.set_level(logging.INFO)
+    domains, listening = folder / "domains.toml", Listening()
+    async with serving(Path("main.toml")) as server:
+        before = domains.read_text()
+        domains.write_text("[[[")
+        assert not await server.reloaded()
+        module.log.addHandler(listening)
+        domains.write_text(before)
+        said = await listening.heard.get()
+        module.log.removeHandler(listening)
+        assert said.startswith("the files are mended")
+        assert said.endswith(f"configuration {server.reloader.configuration.hash}")
+        assert server.taken == []
+
+
 @asynchronous
 async def test_emptied_file(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A file that became empty is a broken change, unless somebody asks for it."""

@@ -219,6 +219,9 @@ class Reloader:
         async with self._busy:
             digests = await asyncio.to_thread(digests_of, self._files)
             if is_still(self.configuration, digests):
+                if self._refused:
+                    now = self.configuration.hash
+                    log.info("the files are mended: they say again what is in force, configuration %s", now)
                 self._refused = {}
                 return
         if digests != self._refused:
