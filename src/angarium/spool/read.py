@@ -12,6 +12,8 @@ from angarium.spool.segment import Segment
 
 _GLANCE = 4096
 """Octets read at first: most heads fit."""
+_NOTE_GLANCE = 512
+"""The same for notes, which are small, and of which a start reads a million."""
 
 
 def read_put(files: Files, segment: Segment, offset: int) -> tuple[Put, bytes]:
@@ -30,7 +32,7 @@ def read_put(files: Files, segment: Segment, offset: int) -> tuple[Put, bytes]:
 def read_note(files: Files, segments: Mapping[int, Segment], generation: int, offset: int) -> bytes:
     """A note's payload."""
     segment = segments[generation]
-    record, _ = _read_record(files, segment, offset)
+    record, _ = _read_record(files, segment, offset, _NOTE_GLANCE)
     if not isinstance(record.value, Note):
         raise SpoolError(f"no note at octet {offset} of segment {segment.file}")
     return record.value.payload
@@ -60,12 +62,12 @@ def latest_note(
     return read_note(files, segments, generation, offset) if generation else entry.note
 
 
-def _read_record(files: Files, segment: Segment, offset: int) -> tuple[Record, bytes]:
-    data = _read(files, segment, _GLANCE, offset)
-    head = head_length(data, segment.salt)
-    if head > len(data):
-        data += _read(files, segment, head - len(data), offset + len(data))
+def _read_record(files: Files, segment: Segment, offset: int, glance: int = _GLANCE) -> tuple[Record, bytes]:
+    data = _read(files, segment, glance, offset)
     record = parse_record(data, 0, segment.salt, offset)
+    if record is None and (head := head_length(data, segment.salt)) > len(data):
+        data += _read(files, segment, head - len(data), offset + len(data))
+        record = parse_record(data, 0, segment.salt, offset)
     if record is None:
         raise SpoolError(f"no record at octet {offset} of segment {segment.file}")
     return record, data

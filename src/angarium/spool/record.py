@@ -189,9 +189,10 @@ def parse_record(data: bytes | memoryview, at: int, salt: bytes, base: int = 0) 
     found, checksum, head, content_length, kind = _FRAME.unpack_from(data, at)
     if found != salt or head < FRAME_SIZE or at + head > len(data):
         return None
-    if crc32(data[at + SALT_SIZE + 4 : at + head]) != checksum:
+    rest = bytes(data[at + SALT_SIZE + 4 : at + head])
+    if crc32(rest) != checksum:
         return None
-    value = _parse_body(bytes(data[at + FRAME_SIZE : at + head]), kind)
+    value = _parse_body(rest[FRAME_SIZE - SALT_SIZE - 4 :], kind)
     return Record(base + at, value, base + at + head, content_length)
 
 
