@@ -47,6 +47,15 @@ def test_the_fields():
     }
 
 
+def test_what_no_host_said_is_no_diagnostic_of_smtp():
+    """RFC 3464 section 2.3.6: a Diagnostic-Code of SMTP is what a host said, and not what we say of it."""
+    ours = notice(is_local=True, reply=reply(451, "4.4.2 Connection lost at RCPT"))
+    _, recipient = fields(ours)
+    assert "Diagnostic-Code" not in recipient
+    assert recipient["Remote-MTA"] == "dns; mx.d.example"
+    assert b"This server said:" in ours
+
+
 @pytest.mark.parametrize(
     ("said", "expired", "status"),
     [

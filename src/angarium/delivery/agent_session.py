@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from angarium.delivery.link import Trouble
-from angarium.delivery.outcome import SURPRISE, Blame, Kind, Outcome, Peer, Stage
+from angarium.delivery.outcome import SURPRISE, Blame, Kind, Outcome, Peer, Stage, cut_reply
 from angarium.delivery.path import Then
 from angarium.delivery.way import Agent, Way
 from angarium.mail.status import Reply
@@ -73,6 +73,10 @@ class AgentSession:
             while await self._has_work():
                 await self._deliver()
                 self._proceed()
+        except asyncio.CancelledError:
+            if self._message is not None:
+                self._owner.settle(self._message, self._outcome(cut_reply(Stage.CONTENT)))
+            raise
         finally:
             self._owner.ended(self, None)
 

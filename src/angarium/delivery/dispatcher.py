@@ -214,7 +214,8 @@ class Dispatcher:
     async def drain(self, limit: float) -> bool:
         """Finish what is in flight, begin nothing more; what is not finished in `limit` seconds is cut off.
 
-        Returns whether all was finished. What was waiting, or was cut off, is not settled: the spool has it.
+        Returns whether all was finished. What was waiting is not settled: the spool has it. What was cut off
+        has an outcome: it was an attempt, whose end nobody knows.
         """
         self._is_stopping = True
         self._routes.stop()

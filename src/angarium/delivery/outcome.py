@@ -242,6 +242,12 @@ def fault_reply(stage: Stage, cause: Cause, detail: str = "") -> Reply:
     return reply(451, f"{_FAULT_TEXT[cause]} at {stage.value}{': ' if detail else ''}{detail}")
 
 
+def cut_reply(stage: Stage) -> Reply:
+    """The reply that stands in records for an attempt that the end of this server has cut off."""
+    unknown = ", and the next hop may have the message" if stage is Stage.CONTENT else ""
+    return reply(451, f"4.3.2 Cut off at {stage.value}: this server was shutting down{unknown}")
+
+
 def unfit(envelope: Envelope, content: Sequence[Octets], offer: Offer) -> Reply | None:
     """Why a message may not go to a next hop with this offer (decided before MAIL), or None where it may."""
     if offer.size and sum(map(len, content)) > offer.size:

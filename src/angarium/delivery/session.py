@@ -25,6 +25,7 @@ from angarium.delivery.outcome import (
     Peer,
     Ruling,
     Stage,
+    cut_reply,
     judge,
     judge_recipient,
     unfit,
@@ -111,6 +112,9 @@ class Session:
         trouble: Trouble | None = None
         try:
             trouble = await self._walk()
+        except asyncio.CancelledError:
+            self._settle_cut()
+            raise
         except Exception:  # noqa: BLE001 - a surprise costs one attempt, never a message
             trouble = self._on_surprise()
         finally:
@@ -154,6 +158,13 @@ class Session:
     def _settle_trouble(self, trouble: Trouble) -> None:
         if self._message is not None:
             self._settle(trouble.ruling, trouble.stage, trouble.reply, is_local=trouble.is_local)
+
+    def _settle_cut(self) -> None:
+        """Cut off at the end of the server: an attempt all the same, and at worst the message has left."""
+        if self._message is not None:
+            stage = self._link.stage
+            ruling = Ruling(Blame.NOBODY, Kind.TRANSIENT, is_unknown=stage is Stage.CONTENT)
+            self._settle(ruling, stage, cut_reply(stage), is_local=True)
 
     def _on_surprise(self) -> Trouble:
         """An error of our own: it costs one attempt."""

@@ -18,6 +18,7 @@ _ABOUT_ADDRESSES: Final[frozenset[RecordType]] = frozenset({"Bounce", "OOB"})
 _OURS: Final[dict[tuple[int, int], str]] = {
     (1, 10): "BadDomain",
     (3, 0): "TransientFailure",
+    (3, 2): "TransientFailure",
     (3, 4): "QuotaIssues",
     (3, 5): "BadConfiguration",
     (4, 1): "NoAnswerFromHost",

@@ -71,6 +71,7 @@ def make_notice(
         reply=outcome.reply,
         remote_mta=outcome.peer.name if outcome.peer is not None else None,
         arrival=message.created,
+        is_local=outcome.is_local,
         expired=expired,
         envid=message.envelope.envid,
         orcpt=message.recipient.orcpt,

@@ -42,9 +42,11 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     recipient: Address
     reply: Reply
     remote_mta: str | None
-    """The host that answered, where one did."""
+    """The host that was asked, where one was."""
     arrival: float
     """When the message was accepted, Unix seconds."""
+    is_local: bool = False
+    """Whether the reply is this server's own, and nothing that SMTP said."""
     expired: bool = False
     envid: str | None = None
     orcpt: str | None = None
@@ -109,7 +111,7 @@ def _text(notice: Notice, hostname: str) -> bytes:
         "",
         f"Your message to <{notice.recipient}> {_SAID[notice.action]}{expired}",
         *([until] if until else []),
-        f"{notice.remote_mta or 'This server'} said:",
+        f"{(not notice.is_local and notice.remote_mta) or 'This server'} said:",
         "",
         f"    {_one_line(notice.reply)}",
     )
@@ -125,8 +127,9 @@ def _status_fields(notice: Notice, hostname: str, now: float) -> bytes:
         f"Final-Recipient: {'utf-8' if utf8 else 'rfc822'}; {notice.recipient}",
         f"Action: {notice.action.value}",
         f"Status: {_status(notice)}",
-        f"Diagnostic-Code: smtp; {_one_line(notice.reply)}",
     ]
+    if not notice.is_local:
+        recipient.append(f"Diagnostic-Code: smtp; {_one_line(notice.reply)}")
     if notice.orcpt:
         recipient.insert(0, f"Original-Recipient: {notice.orcpt}")
     if notice.remote_mta:

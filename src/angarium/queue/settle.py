@@ -158,6 +158,7 @@ class Settlement:
 
     def _settle(self, message: Message, outcome: Outcome) -> None:
         kind = outcome.kind.value
+        message.attempts += outcome.was_attempted
         if kind == "delivered":
             self._delivered(message, outcome)
         elif kind == "permanent":
@@ -201,7 +202,6 @@ class Settlement:
         """Try again later, unless it would be too old by then."""
         now = self._clock()
         if outcome.was_attempted:
-            message.attempts += 1
             self._write(self._account("TransientFailure", message, outcome))
         due = self._next_due(message, outcome, now)
         if due is None:
@@ -277,7 +277,7 @@ class Settlement:
         """
         now = self._clock()
         expired = record_type == "Expiration"
-        answer = _expiry(message, outcome.reply, now) if expired else outcome.reply
+        answer = _expiry(message, outcome, now) if expired else outcome.reply
         try:
             self._writer.write(self._account(record_type, message, outcome, answer))
             await self._writer.sync()
@@ -327,10 +327,10 @@ class Settlement:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _expiry(message: Message, last: Reply, now: float) -> Reply:
-    """The reference's 551 5.4.7, with the last thing the next hop said."""
-    age = int(now - message.created)
-    said = " ".join(str(last).split())
+def _expiry(message: Message, last: Outcome, now: float) -> Reply:
+    """The reference's 551 5.4.7, with the last thing the next hop said, or we of it."""
+    age, what = int(now - message.created), "trouble" if last.is_local else "answer"
+    said = " ".join(str(last.reply).split())
     return reply(
-        551, f"5.4.7 expired after {age} s and {message.attempts} attempts; the last answer was {said}"
+        551, f"5.4.7 expired after {age} s and {message.attempts} attempts; the last {what} was {said}"
     )
