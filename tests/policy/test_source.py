@@ -193,8 +193,8 @@ def test_syntax_errors_name_their_line() -> None:
 
 def test_what_is_said_twice() -> None:
     """A key that stands twice is a problem on the line of the second."""
-    assert problem_of(b"a = 1\na = 2\n").startswith("/etc/x.toml:2: this table or key stands above already")
-    assert problem_of(b"[a]\n[b]\n[a]\n").startswith("/etc/x.toml:3: this table or key stands above already")
+    assert problem_of(b"a = 1\na = 2\n").startswith("/etc/x.toml:2: this table or key stands on line 1 ")
+    assert problem_of(b"[a]\n[b]\n[a]\n").startswith("/etc/x.toml:3: this table or key stands on line 1 ")
     text = json.dumps({"a": {"x": 1}})[:-1] + ',\n "a": 2}'
     assert problem_of(text.encode(), "/etc/x.json") == (
         '/etc/x.json:2: "a" stands twice; first on line 1: say it once'
@@ -220,6 +220,24 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     open_file.chmod(0o666)
     with pytest.raises(ConfigError, match="chmod o-w"):
         read_document(open_file)
+
+
+@pytest.mark.parametrize(
+    ("text", "again", "first"),
+    [
+        ("\n['a.example']\nx = 1\n['b.example']\nx = 1\n[\"a.example\"]\n", 6, 2),
+        ("[a]\n[a.'b.c']\nx = [\n1]\n'x' = 2\n", 5, 3),
+        ("[[a]]\nx = 1\n[[a]]\nx = 1\nx = [\n2,\n]\n", 7, 4),
+        ("a = 1\na.b = 2\n", 2, 1),
+        ("a = 1\n[a.b]\n", 2, 1),
+        ("[a]\n[[a]]\n", 2, 1),
+        ("a = { x = 1 }\nb = 1\na = { x = 2 }\n", 3, 1),
+    ],
+)
+def test_what_stands_twice_in_toml(text: str, again: int, first: int) -> None:
+    """A key or table that is said again is told with the line where it stands first."""
+    told = f"/etc/x.toml:{again}: this table or key stands on line {first} already: say it once"
+    assert problem_of(text.encode()) == told
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])

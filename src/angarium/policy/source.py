@@ -148,16 +148,21 @@ def _parse_toml(text: str, shown: str) -> tuple[dict[str, Any], dict[KeyPath, in
     try:
         data = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        raise ConfigError([Problem(Source(shown, error.lineno), _toml_trouble(error.msg))]) from None
+        raise ConfigError([Problem(Source(shown, error.lineno), _toml_trouble(error, text))]) from None
     except ValueError as error:  # an impossible date, say
         raise ConfigError([Problem(Source(shown, 1), f"not valid TOML: {error}")]) from None
     return data, _TomlScan(text).lines
 
 
-def _toml_trouble(message: str) -> str:
-    if message.startswith(("Cannot overwrite", "Cannot declare", "Duplicate")):
-        return "this table or key stands above already: say it once"
-    return f"not valid TOML: {message[0].lower()}{message[1:]}"
+def _toml_trouble(error: tomli.TOMLDecodeError, text: str) -> str:
+    if error.msg.startswith(("Cannot overwrite", "Cannot declare")):
+        end = error.pos + len("]]") * text.startswith("]", error.pos)
+        first = _RepeatScan(text[:end]).first
+        above = f"on line {first} already" if first else "above already"
+        return f"this table or key stands {above}: say it once"
+    if error.msg.startswith("Duplicate"):
+        return "this key stands above already: say it once"
+    return f"not valid TOML: {error.msg[0].lower()}{error.msg[1:]}"
 
 
 class _TomlScan:
@@ -242,6 +247,29 @@ class _TomlScan:
     def _skip(self, pattern: re.Pattern[str], position: int) -> int:
         match = pattern.match(self._text, position)
         return match.end() if match else position
+
+
+class _RepeatScan(_TomlScan):
+    """A pass over TOML that is valid but for its last statement, which repeats another."""
+
+    def __init__(self, text: str) -> None:
+        self.first: int | None = None
+        """The line of what the last statement says again; None where it is not known."""
+        super().__init__(text)
+
+    def _header(self, opening: str, parts: list[str], line: int) -> KeyPath:
+        self._look(parts)
+        return super()._header(opening, parts, line)
+
+    def _key(self, table: KeyPath, raw: str, line: int) -> KeyPath:
+        self._look(_key_parts(raw), table)
+        return super()._key(table, raw, line)
+
+    def _look(self, parts: list[str], path: KeyPath = ()) -> None:
+        self.first = None
+        for part in parts:
+            self.first = self.lines.get((*path, part), self.first)
+            path = self._latest((*path, part))
 
 
 def _key_parts(raw: str) -> list[str]:
