@@ -312,3 +312,18 @@ def test_a_report_outlasts_a_kill(serve):
         assert house.kinds() == ["Reception", "OOB"]
 
     serve(test, domains=OOB, checks_log=False)
+
+
+def test_content_cannot_continue_our_trace(serve):
+    """Content that begins with white space is a body: its first line does not join our Received field."""
+
+    async def test(house):
+        client = await house.connect()
+        for start in (b" ", b"\t"):
+            await client.send(
+                "a@customer.example", "b@elsewhere.example", content=start + b"for <x>\r\nx: y\r\n"
+            )
+        for one, start in zip(await house.arrived(2), (b" ", b"\t"), strict=True):
+            assert one.content.endswith(b"\r\n\r\n" + start + b"for <x>\r\nx: y\r\n")
+
+    serve(test)

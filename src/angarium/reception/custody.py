@@ -95,6 +95,11 @@ class Draft:
         return self.fate is not None and len(self.fate.records) > 1
 
 
+def _apart(content: bytes) -> bytes:
+    """The content, with an empty header where it begins like a folded line: it would continue our Received."""
+    return b"\r\n" + content if content[:1] in (b" ", b"\t") else content
+
+
 class _Taking:
     """One transaction at its end of data."""
 
@@ -103,7 +108,7 @@ class _Taking:
         self.transaction = transaction
         self.sender = transaction.sender
         self.accepted = transaction.accepted
-        self.content: list[bytes | memoryview] = [content]
+        self.content: list[bytes | memoryview] = [_apart(content)]
         self.meta = session.handlers.connection.meta
         self.queue: str | None = None
         self.chosen: dict[str, Any] = {}
