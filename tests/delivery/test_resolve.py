@@ -89,6 +89,7 @@ def test_the_operators_literals_may_be_loopback(route, site, address, port):
 @pytest.mark.parametrize(
     "domain",
     ["[127.0.0.1]", "[IPv6:::1]", "[0.0.0.0]", "[169.254.1.1]", "[IPv6:fe80::1]", "[IPv6:::ffff:127.0.0.1]",
+     "[IPv6:64:ff9b::7f00:1]", "[IPv6:2002:7f00:1::]", "[IPv6:::127.0.0.1]",
      "local.example", "mapped.example", "metadata.example", "loopback.example"],
 )  # fmt: skip
 def test_prohibited_addresses(domain):

@@ -279,6 +279,9 @@ class TestSenderRouting:
             "[IPv6:::]",
             "[IPv6:fe80::1]",
             "[IPv6:::ffff:127.0.0.1]",
+            "[IPv6:64:ff9b::7f00:1]",
+            "[IPv6:2002:a9fe:a9fe::1]",
+            "[IPv6:::127.0.0.1]",
         ],
     )
     def test_prohibited_literals(self, literal: str) -> None:

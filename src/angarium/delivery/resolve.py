@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
 
 import msgspec
@@ -19,6 +19,7 @@ from angarium.delivery.outcome import LOOP, NO_ROUTE, NULL_MX, PROHIBITED, Kind
 from angarium.delivery.plan import SMTP_PORT, Host, NoRoute, Plan
 from angarium.mail.status import reply
 from angarium.net.dns import DnsError, DnsTrouble, MxHost, NoAnswer, Resolver
+from angarium.policy import networks
 from angarium.policy.config import Network
 from angarium.policy.route import NextHop
 
@@ -27,10 +28,7 @@ MAX_HOSTS = 12
 MAX_ADDRESSES = 4
 """Addresses of one host that are tried."""
 
-PROHIBITED_HOSTS: tuple[Network, ...] = tuple(
-    ip_network(text)
-    for text in ("127.0.0.0/8", "0.0.0.0/8", "169.254.0.0/16", "::1/128", "::/128", "fe80::/10")
-)
+PROHIBITED_HOSTS: tuple[Network, ...] = networks.PROHIBITED_HOSTS.networks
 """The built-in list: loopback, unspecified, link-local (contract 2.11)."""
 
 

@@ -120,7 +120,25 @@ def _levels(networks: Iterable[Network], version: int) -> tuple[_Level, ...]:
     return tuple(sorted(levels.items(), key=lambda level: -level[0]))
 
 
-PROHIBITED_HOSTS = NetworkSet.parse(
-    ["127.0.0.0/8", "::1", "169.254.0.0/16", "fe80::/10", "0.0.0.0/8", "::"],
+def _with_embedded(networks: Iterable[Network]) -> Iterator[Network]:
+    """The networks, and those IPv6 networks through which a translator or a tunnel would reach them."""
+    for network in networks:
+        yield network
+        if isinstance(network, IPv4Network):
+            for prefix in _EMBEDDING:
+                shift = 128 - 32 - prefix.prefixlen
+                start = int(prefix.network_address) | int(network.network_address) << shift
+                yield IPv6Network((start, prefix.prefixlen + network.prefixlen))
+
+
+_EMBEDDING = (
+    IPv6Network("64:ff9b::/96"),  # NAT64: RFC 6052 section 2.1
+    IPv6Network("2002::/16"),  # 6to4: RFC 3056 section 2
+    IPv6Network("::/96"),  # "IPv4-compatible": RFC 4291 section 2.5.5.1
+)
+PROHIBITED_HOSTS = NetworkSet(
+    _with_embedded(
+        map(parse_network, ("127.0.0.0/8", "::1", "169.254.0.0/16", "fe80::/10", "0.0.0.0/8", "::"))
+    )
 )
 """Where mail never goes unless the operator's own files say so: loopback, link-local, unspecified."""
