@@ -36,7 +36,7 @@ def smtp_server_mail_from(sender, conn_meta):
 @policy.on
 def smtp_server_rcpt_to(recipient, conn_meta):
     if recipient.user == "spam":
-        reject(550, "5.7.1 no spam")
+        reject(550, f"5.7.1 no spam on {conn_meta.listener}")
 
 @policy.on
 def smtp_server_data(message, conn_meta):
@@ -115,7 +115,9 @@ def test_refused_at_mail_or_after_content(server: Any, sender: str, kind: str, w
 
 
 def test_a_session_outlives_the_name_of_its_listener(server: Any) -> None:
-    """A reload renames the listener: an open session has the sections of the new name, and says it."""
+    """A reload renames the listener: an open session has the sections of the new name, and says it to
+    handlers and in records.
+    """
     client = server.session()
     client.say("MAIL FROM:<a@far.example>")
     assert client.say("RCPT TO:<a@named.example>").code == 250
@@ -125,6 +127,7 @@ def test_a_session_outlives_the_name_of_its_listener(server: Any) -> None:
             "domains.toml": DOMAINS.replace("'in'", "'front'"),
         }
     )
+    assert client.say("RCPT TO:<spam@ours.example>").text == "no spam on front"
     assert client.say("RCPT TO:<b@named.example>").code == 250
     client.say("RCPT TO:<c@elsewhere.example>")
     assert server.records("Rejection")[-1]["listener"] == "front"

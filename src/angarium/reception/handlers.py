@@ -37,7 +37,7 @@ class Handlers:
             session_id=session.ident,
             peer=where.peer,
             local=where.local,
-            listener=where.listener.label,
+            listener=session.door.listener(where.listener).label,
             hostname=options.hostname,
             meta=Meta(
                 {
@@ -84,6 +84,10 @@ class Handlers:
         """Keep what the session has learnt: `ehlo_domain`, `tls`, `authn_id`, `authz_id`."""
         self.connection = replace(self.connection, **facts)
         self.connection.meta.update({key: value for key, value in facts.items() if isinstance(value, str)})
+
+    def take_listener(self, label: str) -> None:
+        """A reload may have given the listener another name."""
+        self.connection = replace(self.connection, listener=label)
 
     def handles(self, event: str) -> bool:
         """Whether the operator wrote a handler for the event."""

@@ -218,6 +218,7 @@ class Session:
     def _take_configuration(self) -> None:
         """A reload has happened: what it says holds from this command on."""
         self._take_options()
+        self.handlers.take_listener(self.door.listener(self.whereabouts.listener).label)
         self.receiver.limits = limits_of(self.options)
         self.receiver.extensions = self.offer()
 
