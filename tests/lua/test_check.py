@@ -139,7 +139,7 @@ def test_options_without_effect_are_told() -> None:
     found = problems(
         "kumo.on('get_queue_config', function()\n  return kumo.make_queue_config {\n"
         "    strategy = 'SkipList' }\nend)\nkumo.configure_bounce_classifier {\n  files = { 'iana' },\n"
-        "  pool_size = 3,\n}\nkumo.define_spool { name = 'data', path = '/var/spool/x',\n  kind = 'RocksDB' }\n"
+        "  pool_size = 3,\n}\nkumo.define_spool { name = 'data', path = '/var/x',\n  kind = 'RocksDB' }\n"
     )
     assert found[0].startswith("3: strategy has no effect here")
     assert found[1].startswith("7: pool_size has no effect here")

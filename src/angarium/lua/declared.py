@@ -199,7 +199,7 @@ class Declared:
         places = {path[1:]: place for path, place in call.places().items() if path[:1] == (index,)}
         lines = {path: place.line for path, place in places.items()} or {(): call.source.line}
         path = self._path.absolute()
-        data = _lists_in(item)
+        data = _lists_in(item) if option in _WITH_LISTS else item
         self.documents[name] = Document(call.source.file, path, data, hashlib.sha256(b"").digest(), lines)
         return name
 
@@ -223,6 +223,9 @@ def _empty_as(value: Any, parse: values.Parser | None) -> Any:
     except BadValueError:
         return value
     return []
+
+
+_WITH_LISTS = ("listener_domains", "queues")
 
 
 def _lists_in(item: Any) -> Any:

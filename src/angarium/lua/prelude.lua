@@ -351,8 +351,12 @@ environment.package = { loaded = loaded, path = '', preload = {} }
 environment.pcall = function(...)
   return unless_spent(pcall(...))
 end
-environment.xpcall = function(...)
-  return unless_spent(xpcall(...))
+-- A message handler runs inside the hook that raised, where nothing is counted: it must not begin there.
+environment.xpcall = function(f, handler, ...)
+  local function handle(what)
+    return is_spent and SPENT or handler(what)
+  end
+  return unless_spent(xpcall(f, handle, ...))
 end
 environment.getmetatable = function(value)
   if type(value) ~= 'userdata' then
