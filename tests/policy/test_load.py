@@ -219,7 +219,7 @@ queues = ["q.toml"]
         ("client_timeout = inf", "client_timeout: inf is out of range"),
         ("client_timeout = true", "client_timeout: true is not a duration"),
         ('banner = "a\\nb"', "banner: 'a\\nb' is not one line of text"),
-        ("hostname = 'a b'", "hostname: 'a b' is not a domain name"),
+        ("hostname = 'a b'", "hostname: 'a b' is not a domain name: write one"),
         ("hostname = '[10.0.0.1]'", "hostname: '[10.0.0.1]' is an address literal"),
         ("meta = {a = 1979-05-27}", "meta: datetime.date(1979, 5, 27) has no form in JSON"),
         ("peer = 1", "peer is a table, not 1: write [listener.peer]"),
@@ -287,6 +287,12 @@ def test_listeners_that_cannot_be(problems: Problems, listen: str, text: str) ->
         "angarium.toml:5:",
     ]
     assert all(text in problem for problem in found)
+
+
+def test_another_kind_of_file(problems: Problems) -> None:
+    """A listener_domains file in the main file's place is told to be one, in one line."""
+    (problem,) = problems('["a.example"]\nrelay_to = true\n["b.example"]\nlog_oob = true\nlog_orf = true\n')
+    assert problem.startswith("angarium.toml:1: this looks like a listener_domains file: name the main file")
 
 
 def test_two_listeners_of_one_name(problems: Problems) -> None:

@@ -126,3 +126,8 @@ OPTIONS: Mapping[str, Callable[[str, object], Raw]] = {
     "allow": _reason,
 }
 OPTIONS_OF_NULL_PATH = ("relay_from", "relay_from_authz", "allow")
+
+
+def looks_like_entry(value: object) -> bool:
+    """Whether a value of unknown origin is an entry: a table of such options and of nothing else."""
+    return isinstance(value, Mapping) and bool(value) and value.keys() <= OPTIONS.keys()

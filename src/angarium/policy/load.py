@@ -31,6 +31,7 @@ from angarium.policy.config import (
     Source,
     SpoolConfig,
 )
+from angarium.policy.domain_options import looks_like_entry
 from angarium.policy.domains import load_domains
 from angarium.policy.egress import Egress, load_egress
 from angarium.policy.futile import capped, unprovable
@@ -244,6 +245,7 @@ class _Loading:
 
     def configuration(self) -> Configuration:
         """Read everything; raises ConfigError if anything is wrong."""
+        self._refuse_domains()
         own = self._options(MAIN_SCHEMA)
         self._check_main(own)
         hostname = own.values.get("hostname") or _machine_name()
@@ -373,6 +375,16 @@ class _Loading:
         self.problems.sort(key=lambda problem: problem.source)
         if any(problem.is_error for problem in self.problems):
             raise ConfigError(self.problems, (*self._named, *self._reader.attached))
+
+    def _refuse_domains(self) -> None:
+        """Say once that this is another kind of file, where every line would be said to be wrong."""
+        known = (*MAIN_SCHEMA.options, *MAIN_SCHEMA.tables)
+        entries = [entry for key, entry in self._main.data.items() if key not in known]
+        if len(entries) == len(self._main.data) and any(map(looks_like_entry, entries)):
+            text = (
+                "this looks like a listener_domains file: name the main file, whose [policy] names this one"
+            )
+            raise ConfigError([Problem(self._main.source(), text)], (*self._files,))
 
     def _check_main(self, own: Options) -> None:
         if own.values.get("workers", 1) != 1:

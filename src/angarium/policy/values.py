@@ -206,7 +206,7 @@ def domain(value: object) -> str:
     try:
         normal = normalize_domain(name)
     except AddressError:
-        raise BadValueError(f"{name!r} is not a domain name") from None
+        raise BadValueError(f"{name!r} is not a domain name: write one such as 'mx.example.com'") from None
     if normal.startswith("["):
         raise BadValueError(f"{name!r} is an address literal: write a domain name")
     return normal
