@@ -15,13 +15,11 @@ from angarium.policy.context import Context, recipient_question, sender_question
 from angarium.policy.decision import HandlerAnswer, HandlerPlace, ListenerDomain
 from angarium.policy.hooks import HandlerCall, HandlerFailed, Rejected
 from angarium.policy.views import ConnectionMeta, Meta, Tls
+from angarium.reception.calls import Calls
 
 if TYPE_CHECKING:
     from angarium.reception.door import Whereabouts
     from angarium.reception.session import Session
-
-MAX_REMEMBERED = 64
-"""Calls that one session remembers for its records; older ones are dropped."""
 
 
 class Handlers:
@@ -31,8 +29,8 @@ class Handlers:
         where, options = session.whereabouts, session.options
         self._door = session.door
         self._accepted_at = str(where.accepted_local)
-        self.calls: list[HandlerCall] = []
-        """What handlers answered since the last record, for the record."""
+        self.calls = Calls()
+        """What handlers answered that still holds, for the records."""
         self.connection = ConnectionMeta(
             session_id=session.ident,
             peer=where.peer,
@@ -59,6 +57,7 @@ class Handlers:
     def begin_dialogue(self) -> None:
         """The client speaks from now on: what handlers have noted until here survives `forget`."""
         self._before_dialogue = Meta(self.connection.meta.items())
+        self.calls.begin_command()
 
     def forget(self) -> None:
         """Forget what the client said (RFC 3207 section 4.2)."""
@@ -70,7 +69,7 @@ class Handlers:
             authz_id=None,
             meta=Meta(self._before_dialogue.items()),
         )
-        self.calls = []
+        self.calls.forget()
 
     def learn_tls(self, facts: Tls) -> None:
         """The session is encrypted."""
@@ -139,7 +138,7 @@ class Handlers:
 
     def _remember(self, call: HandlerCall) -> None:
         self._places[call.event] = HandlerPlace(call.event, Source(call.file, call.line))
-        self.calls = [*self.calls[1 - MAX_REMEMBERED :], call]
+        self.calls.add(call)
 
 
 def _origin(where: Whereabouts) -> dict[str, str]:

@@ -100,7 +100,7 @@ def rejection_record(
 def _facts(session: Session, now: float) -> dict[str, Any]:
     """What is said of the session in each of its records."""
     where, connection = session.whereabouts, session.handlers.connection
-    calls = session.handlers.calls
+    calls = list(session.handlers.calls)
     tls = connection.tls
     return {
         "session_id": session.ident,
@@ -113,7 +113,7 @@ def _facts(session: Session, now: float) -> dict[str, Any]:
         "tls_cipher": tls.cipher if tls else UNSET,
         "tls_protocol_version": tls.version if tls else UNSET,
         "tls_peer_subject_name": list(tls.peer_subject) if tls and tls.peer_subject else UNSET,
-        "handlers": list(calls) if calls else UNSET,
+        "handlers": calls or UNSET,
         "reception_protocol": "ESMTP",
         "nodeid": session.options.hostname,
         "timestamp": int(now),

@@ -150,6 +150,7 @@ class Session:
     async def _answer(self, event: events.Answerable) -> None:
         if self.door.configuration is not self._configuration:
             self._take_configuration()
+        self.handlers.calls.begin_command()
         limit = None
         try:
             self.guard.before(event)
@@ -163,6 +164,7 @@ class Session:
         except Exception:
             log.exception("session %s: %s cost a surprise", self.ident, type(event).__name__)
             answer = SURPRISE
+        self.handlers.calls.end_command(accepted=answer is None or not answer.is_refusal)
         if answer is not None:
             if answer.is_refusal:
                 record_refusal(self, answer, event, limit)
@@ -177,7 +179,7 @@ class Session:
 
     def _end_transaction(self) -> None:
         self.transaction = None
-        self.handlers.calls = []
+        self.handlers.calls.end_transaction()
         self.guard.end_content()
         self.receiver.limits = limits_of(self.options)
 
