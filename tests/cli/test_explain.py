@@ -114,6 +114,14 @@ def _files(folder: Path) -> Path:
     return folder
 
 
+def test_durations_for_people(tmp_path: Path) -> None:
+    """A duration is told with its unit, and without a fraction that it has not."""
+    config = write(tmp_path, queues="[queue.'example.com']\nmax_age = '40 days'\nretry_interval = 1.5\n")
+    done = angarium("explain", "-c", config, *STRANGER, "--rcpt", "r@example.com")
+    assert "max_age:         3456000 s  [" in done.stdout
+    assert "retry_interval:  1.5 s  [" in done.stdout
+
+
 def test_one_transaction(tmp_path: Path) -> None:
     """Several recipients share a transaction, so that one of another fate is put off."""
     config = write(tmp_path, domains='["e.com"]\nrelay_to = true\n["bounces.example"]\nlog_oob = true\n')

@@ -6,6 +6,8 @@ import ssl
 import pytest
 import trustme
 
+from angarium.policy.config import ListenerOptions
+from angarium.reception.keyring import Keyring
 from tests.e2e.house import Client
 
 AUTHORITY = trustme.CA()
@@ -249,3 +251,12 @@ def test_a_renewed_certificate(serve, certificate):
             await client.start_tls(trusting())
 
     serve(test, listener=certificate())
+
+
+def test_where_our_own_certificate_is_told(tmp_path, caplog):
+    """The path of a certificate of our own making is told without detours."""
+    (tmp_path / "etc").mkdir()
+    Keyring(tmp_path / "etc" / ".." / "tls").prepare(
+        [ListenerOptions(hostname="mx.example.com", relay_hosts=())]
+    )
+    assert f"made a self-signed one, {tmp_path.resolve()}/tls/mx.example.com.pem; " in caplog.text

@@ -93,6 +93,18 @@ def test_addresses_beyond_ascii():
 
 
 @pytest.mark.parametrize(
+    ("original", "encoding"), [(ORIGINAL, "7bit"), (b"Subject: \xc3\xbc\r\n\r\n", "8bit")]
+)
+def test_the_encoding_of_the_whole_is_that_of_its_parts(original, encoding):
+    """The whole says 8bit only where a part does (RFC 2045 section 6.4)."""
+    parsed = email.message_from_bytes(notice(original))
+    assert parsed["Content-Transfer-Encoding"] == encoding
+    assert (encoding == "8bit") is any(
+        part["Content-Transfer-Encoding"] == "8bit" for part in parsed.get_payload()
+    )
+
+
+@pytest.mark.parametrize(
     "original", [b"", b"\r\n", b"no colon\r\n\r\n", b"\xff\xfe: x\r\n\r\n", b"--=_0\r\n\r\n"]
 )
 def test_whatever_the_original_was(original):

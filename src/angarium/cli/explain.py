@@ -252,7 +252,9 @@ def _route(route: Row) -> list[str]:
         lines.append(f"  problem:         {route['problem']}")
     for option, told in route["options"].items():
         if told["source"] is not None:
-            lines.append(f"  {option + ':':<16} {told['value']}  [{told['source']}]")
+            value = told["value"]
+            text = f"{value:.15g} s" if isinstance(value, float) else value
+            lines.append(f"  {option + ':':<16} {text}  [{told['source']}]")
     return lines
 
 

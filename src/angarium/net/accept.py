@@ -72,7 +72,7 @@ class Acceptor:
             self._on_socket(client)
 
     def _pause(self, error: OSError) -> None:
-        log.error("cannot accept on %s: %s; trying again in %g s", self._sock.getsockname(), error, _PAUSE)
+        log.error("cannot accept on %s: %s; trying again in %g s", _written(self._sock), error, _PAUSE)
         self._loop.remove_reader(self._sock)
         self._resume = self._loop.call_later(_PAUSE, self._loop.add_reader, self._sock, self._accept)
 
@@ -83,3 +83,12 @@ class Acceptor:
         with suppress(ValueError, OSError):
             self._loop.remove_reader(self._sock)
         self._sock.close()
+
+
+def _written(sock: socket.socket) -> str:
+    """Where a socket listens, as configurations write it."""
+    address = sock.getsockname()
+    if isinstance(address, str):  # a Unix socket's path
+        return address
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

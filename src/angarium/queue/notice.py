@@ -62,6 +62,12 @@ def write_notice(notice: Notice, original: bytes, *, hostname: str, ident: str, 
     Written by hand and not with `email`, whose parts cannot hold a returned header section octet by octet.
     """
     boundary = f"=_{ident}"
+    status_type = "message/global-delivery-status" if _is_utf8(notice) else "message/delivery-status"
+    parts = [
+        _part("text/plain; charset=utf-8", _text(notice, hostname)),
+        _part(status_type, _status_fields(notice, hostname, now)),
+        *_returned(notice, original),
+    ]
     head = _lines(
         f"From: Mail Delivery System <mailer-daemon@{hostname}>",
         f"To: <{notice.sender}>",
@@ -71,15 +77,9 @@ def write_notice(notice: Notice, original: bytes, *, hostname: str, ident: str, 
         "Auto-Submitted: auto-replied",  # RFC 3834 section 5
         "MIME-Version: 1.0",
         f'Content-Type: multipart/report; report-type=delivery-status; boundary="{boundary}"',
-        "Content-Transfer-Encoding: 8bit",
+        f"Content-Transfer-Encoding: {_encoding(b''.join(parts))}",
         "",
     )
-    status_type = "message/global-delivery-status" if _is_utf8(notice) else "message/delivery-status"
-    parts = [
-        _part("text/plain; charset=utf-8", _text(notice, hostname)),
-        _part(status_type, _status_fields(notice, hostname, now)),
-        *_returned(notice, original),
-    ]
     delimiter = f"--{boundary}\r\n".encode()
     return head + b"".join(delimiter + part for part in parts) + f"--{boundary}--\r\n".encode()
 
@@ -151,10 +151,12 @@ def _status(notice: Notice) -> EnhancedStatus:
 
 
 def _part(media_type: str, body: bytes) -> bytes:
-    encoding = "7bit" if body.isascii() else "8bit"
-    return (
-        _lines(f"Content-Type: {media_type}", f"Content-Transfer-Encoding: {encoding}", "") + body + b"\r\n"
-    )
+    fields = _lines(f"Content-Type: {media_type}", f"Content-Transfer-Encoding: {_encoding(body)}", "")
+    return fields + body + b"\r\n"
+
+
+def _encoding(body: bytes) -> str:
+    return "7bit" if body.isascii() else "8bit"
 
 
 def _lines(*lines: str) -> bytes:

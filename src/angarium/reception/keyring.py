@@ -57,7 +57,7 @@ class Keyring:
             log.warning(
                 "%s has no tls_certificate: made a self-signed one, %s; it encrypts, and proves nothing",
                 hostname,
-                pair.certificate,
+                Path(pair.certificate).resolve(),
             )
         return pair
 
