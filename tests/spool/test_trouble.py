@@ -48,7 +48,7 @@ async def test_a_full_disk_refuses_and_heals(disk: SimulatedDisk) -> None:
     with pytest.raises(SpoolFull):
         await put(store, "b", b"x" * 20_000)
     assert not store.is_healthy
-    assert "No space left" in (store.problem or "")
+    assert "No space left on device for a segment of 32768 octets: 0 are free" in (store.problem or "")
     store.finish(place, "a")
     await store.commit()
     disk.free = 1 << 40

@@ -2,8 +2,9 @@
 
 Promises: `take` returns only when everything that is not simply forgotten is on stable storage. A message
 that is queued is handed to delivery after that and not before; a report that is not queued is kept as its
-records until the log has them. When it raises (NoCustody: nothing could be kept), or is cancelled, nothing
-is kept.
+records until the log has them. When it raises (NoCustody: nothing could be kept), or is cancelled, what was
+put is withdrawn with the next batch: it is never delivered while this server runs. A crash before that batch
+may keep it, so that mail answered 451 may arrive twice, as after any lost reply.
 """
 
 from __future__ import annotations
@@ -109,6 +110,9 @@ class Intake:
         """Makes the id of a message."""
         self._evidence: set[asyncio.Task[None]] = set()
         self._fresh = Fresh()
+        self._complaint: type[SpoolError] | None = None
+        self._refused = 0
+        """Transactions that the spool has refused since it last took one."""
 
     @property
     def trouble(self) -> str | None:
@@ -136,16 +140,26 @@ class Intake:
             await self._store.commit()
         except SpoolError as error:
             self._withdraw(waiting, evidence)
-            log.error("the spool takes nothing: %s", error)
+            self._complain(error)
             raise NoCustody(str(error)) from error
         except asyncio.CancelledError:
             self._withdraw(waiting, evidence)
             raise
+        if self._refused:
+            log.warning("the spool takes mail again; it had refused %d transactions", self._refused)
+            self._refused = 0
         self._record(arrivals)
         if evidence is not None:
             self._release(*evidence)
         for message in waiting:
             self._scheduler.add(message)
+
+    def _complain(self, error: SpoolError) -> None:
+        """Say once what is wrong, however many clients are refused for it."""
+        if not self._refused or type(error) is not self._complaint:
+            log.error("the spool takes nothing: %s", error)
+        self._complaint = type(error)
+        self._refused += 1
 
     def _withdraw(self, waiting: list[Message], evidence: tuple[str, int] | None) -> None:
         """Take back what was put: the client is not answered 250, and will send it again."""

@@ -93,8 +93,10 @@ class Pool:
 
     def make(self, file: int, size: int) -> Spare:
         """Job: make a file, all of it written and synced, with a free header."""
-        if self._files.free_space(self._folder) - size < self._min_free_space:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        free, kept = self._files.free_space(self._folder), self._min_free_space
+        if free - size < kept:
+            text = f"{os.strerror(errno.ENOSPC)} for a segment of {size} octets: {free} are free"
+            raise OSError(errno.ENOSPC, f"{text}, and min_free_space keeps {kept}")
         path = self.path(file)
         unfinished = path.with_name(path.name + ".new")
         handle = self._files.create(unfinished)
