@@ -1,6 +1,8 @@
 """The records of a session: Reception, OOB and Feedback of what was taken, Rejection of what was refused.
 
-Every input of the decision stands in them, so that `explain`, `why` and `replay` can make it again.
+What a decision was made from stands in them, so that `explain`, `why` and `replay` can make it again: the
+session, the envelope, the rule and the handlers' calls. Of a refused RCPT that is the recipient refused and
+those accepted before it; others that were refused have records of their own.
 """
 
 from __future__ import annotations
