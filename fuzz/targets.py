@@ -33,7 +33,6 @@ from angarium.policy.users import load_users
 from angarium.reports.classify import Classifier
 from angarium.reports.detect import examine
 from angarium.reports.rules import shipped
-from angarium.reports.values import Reply as Reported
 from angarium.spool.errors import SpoolError
 from angarium.spool.store import Store
 from angarium.wire import events, sasl, sender
@@ -219,7 +218,7 @@ def report(data: bytes) -> None:
     assert examine(lone) == examine(lone.replace(b"\n", b"\r\n"))
     for one in found.failed:
         assert one.action == "failed"
-        assert SHIPPED_RULES.classify_reply(one.reply or Reported(text=one.diagnostic or "")).bounce_class
+        assert SHIPPED_RULES.classify(str(one.reply or one.diagnostic or "")).bounce_class
 
 
 def trace(data: bytes) -> None:

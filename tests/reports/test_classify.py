@@ -150,7 +150,7 @@ def test_without_rules_everything_is_uncategorized() -> None:
 def test_replies_taken_apart_are_put_together(classifier: Classifier) -> None:
     """What is matched is one line: code, enhanced status, words."""
     reply = Reply(code=552, enhanced="5.2.2", text="x")
-    assert classifier.classify_reply(reply).bounce_class == "QuotaIssues"
+    assert classifier.classify(str(reply)).bounce_class == "QuotaIssues"
 
 
 def test_many_lines_are_one(classifier: Classifier) -> None:

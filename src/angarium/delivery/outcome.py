@@ -209,11 +209,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds before which another attempt is useless, if that is known."""
     passage: Passage | None = None
 
-    @property
-    def is_host_fault(self) -> bool:
-        """Whether a host or the whole site is to blame, not the message."""
-        return self.blame in (Blame.HOST, Blame.SITE)
-
 
 # What we decide ourselves, in the codes of the reference (sections 8.4 and 8.6).
 NULL_MX = reply(556, "5.1.10 Recipient address has a null MX")

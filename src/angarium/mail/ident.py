@@ -17,8 +17,3 @@ def make_ident(unix_seconds: float, entropy: bytes) -> str:
 def created_at(ident: str) -> float:
     """The Unix time in seconds (to the millisecond) that an id was made at."""
     return int(ident[:12], 16) / 1000
-
-
-def is_ident(text: str) -> bool:
-    """Whether the text has an id's form."""
-    return len(text) == 32 and all(c in "0123456789abcdef" for c in text)

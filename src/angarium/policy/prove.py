@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from angarium.mail.address import Address
-from angarium.policy.config import Configuration, Listener, Network, Source
+from angarium.policy.config import Configuration, Listener, Network
 from angarium.policy.decision import DecidedBy, Decision, Verdict
 from angarium.policy.match import NULL_PATH, Entry, Found, Setting
 from angarium.policy.networks import IPAddress, NetworkSet
@@ -441,8 +441,3 @@ def _lines(file: str, lines: list[int]) -> str:
     if len(lines) <= 3:
         return f"{file}:{','.join(map(str, lines))}"
     return f"{file}:{lines[0]}…{lines[-1]} ({len(lines)} lines)"
-
-
-def first_source(row: Row) -> Source | None:
-    """The first line of a row."""
-    return next((Source(rule.file, rule.line or 1) for rule in row.rules if rule.file is not None), None)

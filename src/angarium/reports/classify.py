@@ -16,8 +16,6 @@ import msgspec
 import re2
 import tomli
 
-from angarium.reports.values import Reply
-
 UNCATEGORIZED: Final = "Uncategorized"
 MAX_TEXT: Final = 4000  # characters of a reply that are classified
 CACHE_SIZE: Final = 1024
@@ -109,10 +107,6 @@ class Classifier:
         if dead == "yes" and not _is_permanent(line):
             dead = "unknown"
         return Verdict(rule.bounce_class, rule, dead)
-
-    def classify_reply(self, reply: Reply) -> Verdict:
-        """The class of a reply taken apart: what a record's `response` holds."""
-        return self.classify(str(reply))
 
 
 class _Latest:
