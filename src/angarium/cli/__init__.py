@@ -21,6 +21,7 @@ COMMANDS = {
     "passwd": "make an identity for users.toml",
     "sink": "receive mail, and refuse, delay or hang by rules",
     "bench": "send mail as fast as a server takes it, or at a rate",
+    "migrate": "turn a policy in Lua into TOML and Python",
 }
 """Name → what it does. The function of that name stands in the module of that name."""
 

@@ -63,10 +63,7 @@ class Program:
 
     def policy(self) -> Policy:
         """Read and run the file; raises ConfigError."""
-        state = self._first_state()
-        self._is_loading = False
-        self.modules = read_modules(self.main, self.path.parent, self.modules)
-        self._finish(state)
+        state = self.run()
         self._give_up_if_wrong()
         policy = Policy()
         policy.source = Source(self.shown, 1)
@@ -77,11 +74,30 @@ class Program:
         written.files = self.files
         self.domains = lambda: written.domains
         pool = Pool(self._state, state)
-        for event in self.functions.keys() & OUR_EVENTS.keys():
-            functions = self.functions[event]
+        for event, functions in self.handlers().items():
             chain = Chain(event, functions, pool, is_lone=self._answers_alone(event))
             policy.handlers[event] = Handler(event, chain.handler(), functions[0].source, in_thread=False)
         return policy
+
+    def run(self) -> State | None:
+        """Read and run the file; None where it did not reach its end."""
+        state = self._first_state()
+        self._is_loading = False
+        self.modules = read_modules(self.main, self.path.parent, self.modules)
+        self._finish(state)
+        return state
+
+    def handlers(self) -> dict[str, list[Function]]:
+        """The functions behind each event of the server's; none where the files alone would be asked."""
+        return {
+            event: functions
+            for event, functions in self.functions.items()
+            if event in OUR_EVENTS and not all(one.is_files for one in functions)
+        }
+
+    def problems(self) -> list[Problem]:
+        """Everything that was found wrong, and warnings."""
+        return sorted(self._all_problems())
 
     def notes(self) -> list[Problem]:
         """Warnings, of reading and running."""

@@ -50,9 +50,12 @@ class Reading:
             if name[:2] == ("name", "egress_pool") and equals.value == "=" and value.kind == "text":
                 yield value.value
 
-    def lines(self, first: int, last: int) -> str:
-        """Some lines of the file."""
-        return "\n".join(self.source.splitlines()[first - 1 : last])
+    def function_text(self, line: int) -> str:
+        """The lines of the function that begins on a line, as far as they can be told."""
+        starts = [at for at, token in enumerate(self.tokens) if token[1:] == ("function", line)]
+        end = skip(self.tokens, starts[0]) if starts else len(self.tokens)
+        last = self.tokens[end - 1].line if starts else line
+        return "\n".join(self.source.splitlines()[line - 1 : last])
 
     def uses_parameters(self, line: int) -> bool:
         """Whether the function that begins on a line looks at its parameters; True where that is unclear."""
