@@ -93,16 +93,16 @@ class _Running:
         _postfix(self._config, "stop")
 
 
-def start(setup: Setup) -> _Running:
-    """Write its configuration, start it, and wait for its greeting."""
-    config = _write(setup)
+def start(setup: Setup, more: str = "") -> _Running:
+    """Write its configuration (`more` comes last, and so prevails), start it, and wait for its greeting."""
+    config = _write(setup, more)
     _postfix(config, "start")
     pid_file = setup.folder / "queue" / "pid" / "master.pid"
     wait_for(lambda: is_greeting(setup.port), "Postfix")
     return _Running(config, int(pid_file.read_text()))
 
 
-def _write(setup: Setup) -> Path:
+def _write(setup: Setup, more: str) -> Path:
     config = setup.folder / "etc"
     for name in ("etc", "queue", "data", "log"):
         (setup.folder / name).mkdir(parents=True)
@@ -114,7 +114,7 @@ def _write(setup: Setup) -> Path:
         "connections": setup.connections,
         "restrictions": "" if setup.delivers else "static:HOLD",
     }
-    (config / "main.cf").write_text(_MAIN.format(**values))
+    (config / "main.cf").write_text(_MAIN.format(**values) + more)
     (config / "master.cf").write_text(_MASTER.format(**values))
     return config
 

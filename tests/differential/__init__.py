@@ -1,0 +1,1 @@
+"""The same dialogues with two servers: what differs has to be explained (`explained`)."""
