@@ -4,7 +4,12 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check static fix prove-explain fuzz audit bench score lock clean
+SECONDS ?= 600
+DIALOGUES ?= 10000
+SEED ?= 1
+ATHERIS := "$(shell sed -n 's/^ *"\(atheris[^"]*\)".*/\1/p' pyproject.toml)"
+
+.PHONY: run test check static fix prove-explain fuzz atheris differential audit sbom bench score lock clean
 .DEFAULT_GOAL := help
 
 help:  ## says what there is
@@ -38,14 +43,22 @@ fix: $(READY)  ## writes what the formatter and the linter can mend
 prove-explain: $(READY)  ## compares explain with live sessions, SESSIONS (100000) of them
 	EXPLAIN_SESSIONS=$${SESSIONS:-100000} $(BIN)/python -m pytest -q --timeout 0 tests/testing/test_explain_property.py
 
-fuzz: $(READY)  ## looks for octets that break an invariant, for SECONDS_EACH (600) seconds a target
-	-@$(BIN)/python -m pip install -q --disable-pip-version-check --group fuzz
-	@for target in receiver sender address proxy sasl toml report spool; do \
-		$(BIN)/python -m fuzz.run $$target $${SECONDS_EACH:-600} || exit 1; done
+fuzz: $(READY) atheris  ## looks for octets that break an invariant, for SECONDS (600) seconds a target
+	@for target in receiver sender address proxy sasl toml report trace spool; do \
+		$(BIN)/python -m fuzz.run $$target $(SECONDS) || exit 1; done
+
+atheris: $(READY)
+	-@$(BIN)/python -m pip install -q --disable-pip-version-check $(ATHERIS)
+
+differential: $(READY)  ## holds DIALOGUES (10000) dialogues with Postfix and with us, and tells what differs
+	$(BIN)/python -m tests.differential $(DIALOGUES) $(SEED)
 
 audit: $(READY)  ## asks for known faults of the dependencies (needs the network)
 	$(BIN)/python -m pip install -q --disable-pip-version-check pip-audit
 	$(BIN)/python -m pip_audit --require-hashes --disable-pip -r requirements.lock
+
+sbom: $(READY)  ## writes what a release is made of: build/angarium.cdx.json (CycloneDX)
+	$(BIN)/python packaging/sbom.py build/angarium.cdx.json
 
 bench: $(READY)  ## measures, beside peers that are installed; prints ratios
 	$(BIN)/python -m bench
