@@ -12,7 +12,7 @@ from tests.queue.killed import Senders, Server
 ROUNDS = 6
 SENDERS = 8
 WINDOW = 3.0
-"""Seconds before a kill in which a delivery's end may have missed the disk: 50 ms, and a machine that is busy."""
+"""Seconds before a kill in which a delivery's end may have missed the disk: 50 ms, and a busy machine."""
 
 
 def test_kill_again_and_again(tmp_path):
