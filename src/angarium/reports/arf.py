@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from angarium.mail.mime import Fields
-from angarium.reports.fields import clean_address, read_blocks, read_date, read_mta
+from angarium.reports.fields import clean_address, gather, read_blocks, read_date, read_mta
 from angarium.reports.original import recipients_of
 from angarium.reports.values import Feedback, Mark, Texts
 
@@ -73,12 +73,7 @@ def read_jmrp(prose: str, returned: Fields) -> Feedback:
 
 
 def _collect(text: str) -> Texts:
-    fields: Texts = {}
-    for block in read_blocks(text):
-        for name, value in block:
-            if value:
-                fields[name] = (*fields.get(name, ()), value)
-    return fields
+    return gather(field for block in read_blocks([text]) for field in block if field[1])
 
 
 def _values(fields: Texts) -> tuple[dict[str, Any], Texts]:

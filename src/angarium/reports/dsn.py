@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from angarium.reports.fields import Field, read_address, read_blocks, read_date, read_mta, typed
+from angarium.reports.fields import Field, gather, read_address, read_blocks, read_date, read_mta, typed
 from angarium.reports.reply import one_line, read_reply, status_weight
 from angarium.reports.values import Action, Bounce, Mark, Mta, Recipient, Reply, Texts
 
@@ -42,7 +42,7 @@ _BY_CLASS: Final[dict[str, Action]] = {"2": "delivered", "4": "delayed", "5": "f
 
 def read_dsn(texts: Iterable[str]) -> Bounce | None:
     """Read the text of delivery-status parts; None where no recipient can be made out."""
-    about, groups = _group(block for text in texts for block in read_blocks(text))
+    about, groups = _group(read_blocks(texts))
     recipients = tuple(filter(None, map(read_recipient, groups[:MAX_RECIPIENTS])))
     return _bounce(about, recipients) if recipients else None
 
@@ -51,25 +51,30 @@ def _group(blocks: Iterable[list[Field]]) -> tuple[list[Field], list[list[Field]
     """Part the fields into those about the message and one list for each recipient."""
     about: list[Field] = []
     groups: list[list[Field]] = []
+    last: set[str] = set()
     for block in blocks:
         about += [field for field in block if field[0] in _PER_MESSAGE]
         rest = [field for field in block if field[0] not in _PER_MESSAGE]
         if any(name in _PER_RECIPIENT for name, _ in rest):
-            _add_groups(rest, groups)
+            last = _add_groups(rest, groups, last)
         else:
             (groups[-1] if groups else about).extend(rest)
     return about, groups
 
 
-def _add_groups(fields: list[Field], groups: list[list[Field]]) -> None:
-    """A repeated field starts a new recipient; a block without an address goes on with the one before."""
+def _add_groups(fields: list[Field], groups: list[list[Field]], last: set[str]) -> set[str]:
+    """A repeated field starts a new recipient; a block without an address goes on with the one before.
+
+    `last` holds the starting fields that the last group has; returns those of the group that is then the
+    last. Kept, not counted again: a thousand blocks may go on with one recipient.
+    """
     current: list[Field] = []
     seen: set[str] = set()
     if groups and not any(name in _ADDRESSED for name, _ in fields):
-        before = {name for name, _ in groups[-1]}
-        if not any(name in before for name, _ in fields if name in _STARTS):
+        starting = {name for name, _ in fields if name in _STARTS}
+        if not last & starting:
             groups[-1].extend(fields)
-            return
+            return last | starting
     for field in fields:
         if field[0] in _STARTS and field[0] in seen:
             groups.append(current)
@@ -77,6 +82,7 @@ def _add_groups(fields: list[Field], groups: list[list[Field]]) -> None:
         current.append(field)
         seen.add(field[0])
     groups.append(current)
+    return seen
 
 
 def read_recipient(fields: list[Field]) -> Recipient | None:
@@ -171,11 +177,7 @@ def _dates(first: dict[str, str]) -> tuple[dict[str, str], Texts]:
 
 
 def _others(fields: list[Field], known: frozenset[str]) -> Texts:
-    others: Texts = {}
-    for name, value in fields:
-        if name not in known:
-            others[name] = (*others.get(name, ()), value)
-    return others
+    return gather(field for field in fields if field[0] not in known)
 
 
 def _bounce(about: list[Field], recipients: tuple[Recipient, ...]) -> Bounce:

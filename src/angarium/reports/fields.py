@@ -8,14 +8,17 @@ changes nothing, and what cannot be understood stays as text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Final
 
 from angarium.mail.mime import MAX_VALUE, decode_words
-from angarium.reports.values import Mta
+from angarium.reports.values import Mta, Texts
 
-MAX_FIELDS: Final = 5000  # of one part
+MAX_FIELDS: Final = 5000  # lines with something on them, of all parts of a message
+MAX_LINES: Final = 20_000  # of all parts of a message, empty ones too
 Field = tuple[str, str]
 
 _LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,60})[ \t]{0,9}:(?!//)[ \t]*(.*)")
@@ -28,17 +31,29 @@ _COMMENT = re.compile(r"\s*\([^()]*\)\s*$")
 _UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 section 3
 
 
-def read_blocks(text: str) -> list[list[Field]]:
-    """The blocks between empty lines, each as its fields in order, names in lower case."""
+def read_blocks(texts: Iterable[str]) -> list[list[Field]]:
+    """The blocks between empty lines, each as its fields in order, names in lower case.
+
+    The texts are all parts of one message: together they get no more than one message may cost.
+    """
     blocks: list[list[Field]] = [[]]
     count = 0
-    for line in text.split("\n"):
-        if not line.strip():
-            blocks.append([])
-        elif count < MAX_FIELDS:
+    for line in islice(_lines(texts), MAX_LINES):
+        if line.strip():
             count += 1
+            if count > MAX_FIELDS:
+                break
             _read_line(line, blocks[-1])
+        elif blocks[-1]:
+            blocks.append([])
     return [block for block in blocks if block]
+
+
+def _lines(texts: Iterable[str]) -> Iterator[str]:
+    """The lines of each text, and an empty one after it."""
+    for text in texts:
+        yield from text.split("\n", MAX_LINES)
+        yield ""
 
 
 def _read_line(line: str, block: list[Field]) -> None:
@@ -48,6 +63,14 @@ def _read_line(line: str, block: list[Field]) -> None:
     elif block and len(block[-1][1]) < MAX_VALUE:
         name, value = block[-1]
         block[-1] = name, f"{value} {line.strip()}".strip()
+
+
+def gather(fields: Iterable[Field]) -> Texts:
+    """The values of each name, in order."""
+    texts: dict[str, list[str]] = {}
+    for name, value in fields:
+        texts.setdefault(name, []).append(value)
+    return {name: tuple(values) for name, values in texts.items()}
 
 
 def typed(value: str) -> tuple[str | None, str]:
