@@ -96,7 +96,7 @@ class Draft:
 
 
 def _apart(content: bytes) -> bytes:
-    """The content, with an empty header where it begins like a folded line: it would continue our Received."""
+    """The content; behind an empty header where its first line would continue our Received field."""
     return b"\r\n" + content if content[:1] in (b" ", b"\t") else content
 
 
