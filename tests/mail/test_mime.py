@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from angarium.mail.mime import (
+    MAX_DELIMITERS,
     MAX_DEPTH,
     MAX_EXAMINED,
     MAX_PARTS,
@@ -175,3 +176,22 @@ def test_any_octets_have_parts(octets: bytes) -> None:
     parts = walk(normalize(octets))
     assert parts[0].parent is None
     assert all(isinstance(text_of(part), str) for part in parts)
+
+
+def test_a_boundary_may_begin_like_another() -> None:
+    """Lines that only begin like a delimiter separate nothing, in the order of the levels."""
+    parts = walk(
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=bb\n\n"
+        b"--bb\n\none\n--bb--\n--b\n\ntwo --b\n--b--\n"
+    )
+    assert [part.body for part in parts if not part.is_split] == [b"one", b"two --b"]
+
+
+def test_tries_for_delimiters_are_bounded() -> None:
+    """After ten thousand lines that only begin like a delimiter the rest belongs to the part it stands in."""
+    content = (
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\n"
+        + b"--bx\n" * MAX_DELIMITERS
+        + b"--b\n\nlast\n"
+    )
+    assert len(walk(content)) == 2

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import unescape
+from itertools import islice
 from typing import Final
 
 MAX_EXAMINED: Final = (
@@ -20,10 +22,12 @@ MAX_EXAMINED: Final = (
 MAX_READ: Final = 2 * MAX_EXAMINED  # octets of a message that can matter: CRLF may become LF
 MAX_HEADER: Final = 1 << 16  # octets of one header section
 MAX_FIELDS: Final = 500  # fields of one header section
+MAX_PART_FIELDS: Final = 50  # fields of a part inside a multipart
 MAX_TYPE: Final = 1 << 10  # characters of a Content-Type field
 MAX_VALUE: Final = 1 << 12  # characters of one field that are interpreted
 MAX_DEPTH: Final = 12  # levels of multiparts within each other
 MAX_PARTS: Final = 200
+MAX_DELIMITERS: Final = 10_000  # lines of a message, over all levels, that are tried as delimiters
 MAX_TEXT: Final = 1 << 16  # octets of one part that are decoded
 
 _FIELD = re.compile(r"^([!-9;-~]{1,200})[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
@@ -90,23 +94,24 @@ def normalize(content: bytes) -> bytes:
 def walk(content: bytes) -> list[Part]:
     """All parts of a normalised message in their order, the message itself first."""
     parts: list[Part] = []
+    tries = iter(range(MAX_DELIMITERS))
     waiting: list[tuple[bytes, Part | None, int]] = [(content, None, 0)]
     while waiting and len(parts) < MAX_PARTS:
         octets, parent, depth = waiting.pop()
-        part, pieces = _read(octets, parent, depth)
+        part, pieces = _read(octets, parent, depth, tries)
         parts.append(part)
         room = MAX_PARTS - len(parts)
         waiting.extend((piece, part, depth + 1) for piece in reversed(pieces[:room]))
     return parts
 
 
-def _read(octets: bytes, parent: Part | None, depth: int) -> tuple[Part, list[bytes]]:
+def _read(octets: bytes, parent: Part | None, depth: int, tries: Iterator[int]) -> tuple[Part, list[bytes]]:
     section, body = split(octets)
-    fields = read_fields(section)
+    fields = read_fields(section, MAX_PART_FIELDS if parent else MAX_FIELDS)
     media_type, parameters = content_type(fields.get("content-type", [""])[0])
     pieces: list[bytes] = []
     if media_type.startswith("multipart/") and depth < MAX_DEPTH:
-        pieces = _pieces(body, parameters.get("boundary", ""))
+        pieces = _pieces(body, parameters.get("boundary", ""), tries)
     return Part(fields, media_type, parameters, body, parent, bool(pieces)), pieces
 
 
@@ -120,11 +125,12 @@ def split(octets: bytes) -> tuple[bytes, bytes]:
     return octets[: min(end, MAX_HEADER)], octets[end + 2 :]
 
 
-def read_fields(section: bytes) -> Fields:
+def read_fields(section: bytes, limit: int = MAX_FIELDS) -> Fields:
     """The fields of a header section by lower-case name, each with its values in order."""
     fields: Fields = {}
     text = _decode_header(section)
-    for name, value in _FIELD.findall(text)[:MAX_FIELDS]:
+    for match in islice(_FIELD.finditer(text), limit):
+        name, value = match.groups()
         line = _FOLD.sub(" ", value) if "\n" in value else value
         fields.setdefault(name.lower(), []).append(line.strip())
     return fields
@@ -149,32 +155,44 @@ def content_type(value: str) -> tuple[str, dict[str, str]]:
     return f"{match[1]}/{match[2]}".lower(), parameters
 
 
-def _pieces(body: bytes, boundary: str) -> list[bytes]:
+def _pieces(body: bytes, boundary: str, tries: Iterator[int]) -> list[bytes]:
     """The octets between delimiter lines (RFC 2046 section 5.1.1), or lines that look like delimiters."""
-    pieces = _between(body, boundary.encode("utf-8", "replace")) if boundary else []
+    pieces = _between(body, boundary.encode("utf-8", "replace"), tries) if boundary else []
     if pieces:
         return pieces
     guess = _LOOSE_DELIMITER.search(body[:MAX_TEXT])
-    return _between(body, guess[1].rstrip()) if guess else []
+    return _between(body, guess[1].rstrip(), tries) if guess else []
 
 
-def _between(body: bytes, boundary: bytes) -> list[bytes]:
-    delimiter = b"--" + boundary
+def _between(body: bytes, boundary: bytes, tries: Iterator[int]) -> list[bytes]:
     pieces: list[bytes] = []
     start = -1
-    place = body.find(delimiter)
-    while place >= 0 and len(pieces) <= MAX_PARTS:
-        after = _AFTER_BOUNDARY.match(body, place + len(delimiter))
-        if after is not None and (place == 0 or body[place - 1] == 10):
-            if start >= 0:
-                pieces.append(body[start : max(start, place - 1)])
-            start = after.end()
-            if after[1]:
-                return pieces
-        place = body.find(delimiter, place + len(delimiter))
+    for place, end in _lines_with(body, b"--" + boundary, tries):
+        after = _AFTER_BOUNDARY.match(body, end)
+        if after is None:
+            continue
+        if start >= 0:
+            pieces.append(body[start : max(start, place - 1)])
+        start = after.end()
+        if after[1] or len(pieces) > MAX_PARTS:
+            return pieces
     if start >= 0:
         pieces.append(body[start:])
     return pieces
+
+
+def _lines_with(body: bytes, beginning: bytes, tries: Iterator[int]) -> Iterator[tuple[int, int]]:
+    """Where lines begin so, and where that beginning ends; each costs one of the `tries` of the message.
+
+    Boundaries that begin like each other make every level stop at every line; the tries bound it.
+    """
+    if body.startswith(beginning):
+        yield 0, len(beginning)
+    beginning = b"\n" + beginning
+    place = body.find(beginning)
+    while place >= 0 and next(tries, None) is not None:
+        yield place + 1, place + len(beginning)
+        place = body.find(beginning, place + 1)
 
 
 def text_of(part: Part, limit: int = MAX_TEXT) -> str:
