@@ -147,6 +147,13 @@ def test_options_without_effect_are_told() -> None:
     assert found[3].startswith("10: kind has no effect here")
 
 
+def test_disconnect_with_another_code() -> None:
+    """A `disconnect` that does not end the session here is a warning; one with 421 is none."""
+    calls = "  kumo.disconnect(421, 'x')\n  kumo.disconnect(550, 'x')\n"
+    [found] = problems(f"kumo.on('smtp_server_ehlo', function()\n{calls}end)\n")
+    assert found.startswith("3: kumo.disconnect ends the session with 421 alone here")
+
+
 def test_wrong_values() -> None:
     """A value that an option does not take is told with its line inside the table."""
     found = problems(

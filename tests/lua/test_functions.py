@@ -218,16 +218,18 @@ kumo.on('smtp_server_auth_plain', function(authz, authc, password, conn_meta)
     } }
   end
   if password == 'broken' then error(password) end
+  if password == 'nil' then return nil end
   return password == 'secret'
 end)
 """
 
 
 @pytest.mark.parametrize(
-    ("password", "code", "authz"), [("secret", 235, "anna"), ("table", 235, "group"), ("no", 535, None)]
+    ("password", "code", "authz"),
+    [("secret", 235, "anna"), ("table", 235, "group"), ("no", 535, None), ("nil", 535, None)],
 )
 def test_auth(mta: MakeMta, password: str, code: int, authz: str | None) -> None:
-    """`smtp_server_auth_plain` answers with a boolean, or a table of identities."""
+    """`smtp_server_auth_plain` answers with a boolean, or a table of identities; nil refuses."""
     server = mta({"init.lua": INIT + AUTH})
     session = server.session(tls=True)
     assert session.log_in("anna", password).code == code

@@ -8,7 +8,8 @@ import pytest
 from tests.cli.house import angarium, serving
 
 POLICY = """\
-angarium.configure { hostname = 'mx.example.com', postmaster = 'ops@example.com', control = { socket = 'c.sock' } }
+angarium.configure { hostname = 'mx.example.com', postmaster = 'ops@example.com' }
+angarium.configure { control = { socket = 'c.sock' } }
 kumo.on('init', function()
   kumo.start_esmtp_listener { listen = '127.0.0.1:0', relay_hosts = { '10.0.0.0/8' }, tls = 'off' }
 end)

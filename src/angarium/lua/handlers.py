@@ -63,7 +63,7 @@ class Chain:
         def handle(*args: Any) -> Any:
             value, index = ask(prepare(*args))
             if index is None:
-                return _REFUSES_ALL if self._is_lone else None
+                return _REFUSES_ALL if self._is_lone else _SILENCE.get(self._event)
             if finish is None:
                 return None
             source = self._functions[index].source
@@ -110,6 +110,8 @@ class Chain:
 
 
 _REFUSES_ALL = ListenerDomain()
+_SILENCE = {"smtp_server_auth_plain": False}
+"""What it means that no handler answers, where that is not None."""
 
 
 def _text(value: str | None) -> str | bytes | None:

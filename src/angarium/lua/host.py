@@ -45,7 +45,7 @@ def hosted(function: Callable[..., Any]) -> Callable[..., Answer]:
     def answer(*args: Any) -> Answer:
         try:
             return (True, function(*args))
-        except (ValueError, TypeError, LookupError, OSError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, OSError, ArithmeticError, RecursionError) as error:
             return (False, text_to_error(error))
 
     return answer

@@ -145,6 +145,11 @@ class Reading:
     def _call(self, path: str, end: int) -> None:
         if path == "kumo.on" and (event := self._argument(end)) is not None:
             self._missing(catalogue.missing_event(event.value), event)
+        if path == "kumo.disconnect" and self._at(end + 1).value != "421":
+            text = (
+                "kumo.disconnect ends the session with 421 alone here; others are replies, as of kumo.reject"
+            )
+            self.problems.append(Problem(Source(self.shown, self._at(end - 1).line), text, is_error=False))
         brace = end + 1 if self._at(end).value == "(" else end
         if path in SCHEMAS and self._at(brace).value == "{":
             self._options(path, SCHEMAS[path], read_table(self.tokens, brace)[0])

@@ -19,7 +19,6 @@ from angarium.lua.values import text_from_lua, text_to_lua, to_lua
 
 LOAD_FACTOR = 100
 """How many times the instructions of a call a file may take when it is loaded."""
-_CANNOT_COUNT = 2**53
 
 
 @dataclass
