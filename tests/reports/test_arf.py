@@ -178,3 +178,31 @@ def test_a_feedback_part_of_the_wrong_type_may_be_encoded() -> None:
     assert found.kind == "arf"
     assert found.feedback is not None
     assert (found.feedback.feedback_type, found.feedback.source_ip) == ("abuse", "192.0.2.1")
+
+
+def test_a_feedback_part_outside_a_report_is_a_shape() -> None:
+    """What a person may have attached counts as a shape, unless it came with the null reverse-path."""
+    content = feedback_mail().replace(b"multipart/report", b"multipart/mixed")
+    assert examine(content, null_sender=False).by_shape
+    assert not examine(content, null_sender=True).by_shape
+    assert not examine(feedback_mail(), null_sender=False).by_shape
+
+
+def complaint(returned: str) -> bytes:
+    return f"""\
+From: a@hotmail.example
+Content-Type: multipart/mixed; boundary="b"
+
+--b
+Content-Type: message/rfc822
+
+{returned}
+--b--
+""".encode()
+
+
+def test_microsofts_field_is_a_field() -> None:
+    """Its name counts in any case, and only in the header section of what is returned."""
+    assert examine(complaint("x-hmxmroriginalrecipient: r@example.net\n\nHello")).why == "jmrp"
+    assert examine(complaint("Subject: a\n\nX-HmXmrOriginalRecipient: r@example.net")).why == "mail"
+    assert examine(complaint("Subject: X-HmXmrOriginalRecipient: r@example.net\n\nHello")).why == "mail"

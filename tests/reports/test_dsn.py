@@ -117,7 +117,7 @@ def test_the_original_is_read() -> None:
     [
         notification(report="Multipart/REPORT; Report-Type=Delivery-Status"),
         notification(report="multipart/report"),
-        notification(report="multipart/mixed"),
+        notification(report="multipart/mixed").replace(b"To:", b"Return-Path: <>\nTo:", 1),
         notification(kind="Message/Global-Delivery-Status"),
         notification(STATUS.replace("\n\n", "\n \n\n\n")),
         notification(STATUS.replace("\n\n", "\n")),
@@ -251,3 +251,39 @@ def test_fields_in_the_text_count() -> None:
     report = examine(b"From: MAILER-DAEMON@example.com\nSubject: Delivery failure\n\n" + body.encode())
     assert report.by_shape
     assert report.failed[0].address == "rcpt@example.net"
+
+
+@pytest.mark.parametrize(("null_sender", "by_shape"), [(False, True), (None, True), (True, False)])
+def test_a_status_part_outside_a_report_is_a_shape(*, null_sender: bool | None, by_shape: bool) -> None:
+    """What a person may have attached counts as a shape, unless it came with the null reverse-path."""
+    report = examine(notification(report="multipart/mixed"), null_sender=null_sender)
+    assert (report.kind, report.why, report.by_shape) == ("oob", "delivery-status", by_shape)
+
+
+def test_a_status_part_deep_in_a_report_is_known_by_type() -> None:
+    """A multipart/report at any level above makes the part a report's own, whoever sent it."""
+    inner = notification(report="multipart/mixed").split(b"\n\n", 1)[1]
+    content = (
+        b"From: a@example.com\nContent-Type: multipart/report; boundary=o\n\n--o\n"
+        b"Content-Type: multipart/mixed; boundary=b\n\n" + inner + b"--o--\n"
+    )
+    report = examine(content, null_sender=False)
+    assert (report.kind, report.by_shape) == ("oob", False)
+
+
+RECEIPT = b"--b\nContent-Type: message/disposition-notification\n\nDisposition: x; displayed\n"
+
+
+@pytest.mark.parametrize("stated", ["; report-type=delivery-status", ""])
+def test_a_receipt_among_the_parts_does_not_hide_a_bounce(stated: str) -> None:
+    """The report type decides, or the first part that is a report's: not any receipt that stands there."""
+    content = notification(report=f"multipart/report{stated}").replace(b"--b--", RECEIPT + b"--b--")
+    assert examine(content).kind == "oob"
+
+
+def test_a_receipt_that_comes_first_decides_where_no_type_does() -> None:
+    """Without a report type, the first part that is a report's says what it is."""
+    content = notification(report="multipart/report").replace(b"--b\n", RECEIPT + b"--b\n", 1)
+    assert examine(content).why == "other-report"
+    declared = content.replace(b"multipart/report", b"multipart/report; report-type=delivery-status")
+    assert examine(declared).kind == "oob"

@@ -76,16 +76,21 @@ class Reading:
     returned: Fields
 
 
+def is_from_nobody(top: Fields, *, null_sender: bool | None) -> bool:
+    """The null reverse-path, as the envelope says, or where that is not known (None) the header."""
+    if null_sender is None:
+        return any(map(_NULL_PATH.match, top.get("return-path", ())))
+    return null_sender
+
+
 def is_from_mail_system(top: Fields, *, null_sender: bool | None) -> tuple[int, int]:
     """How much the header says that a mail system speaks (0 for people), and what total is then enough."""
-    if null_sender is None:
-        null_sender = any(map(_NULL_PATH.match, top.get("return-path", ())))
     weight = sum(4 for name in _FAILURE_FIELDS if name in top)
     speakers = " ".join(top.get("from", [])[:2] + top.get("sender", [])[:1])
     found = _SENDERS.search(decode_words(speakers[:2000]).replace("_", " "))
     weight += _heaviest(found)
     enough = ENOUGH if weight else ENOUGH_UNNAMED
-    weight += 3 if null_sender else 0
+    weight += 3 if is_from_nobody(top, null_sender=null_sender) else 0
     return weight, enough if weight >= ENOUGH_WHO else ENOUGH_UNSAID
 
 
