@@ -206,3 +206,10 @@ def test_microsofts_field_is_a_field() -> None:
     assert examine(complaint("x-hmxmroriginalrecipient: r@example.net\n\nHello")).why == "jmrp"
     assert examine(complaint("Subject: a\n\nX-HmXmrOriginalRecipient: r@example.net")).why == "mail"
     assert examine(complaint("Subject: X-HmXmrOriginalRecipient: r@example.net\n\nHello")).why == "mail"
+
+
+def test_addresses_with_controls_are_unparsed() -> None:
+    """They stay as text; the returned message says whom the report is about."""
+    found = read(feedback_mail("Feedback-Type: abuse\nOriginal-Rcpt-To: a\x1b[2J@example.net\n"))
+    assert found.unparsed == {"original-rcpt-to": ("a\x1b[2J@example.net",)}
+    assert found.original_rcpt_to == ("real@example.net",)

@@ -121,3 +121,14 @@ def test_classify_asks_the_rules_of_a_configuration(tmp_path: Path) -> None:
     code, _, err = angarium("classify", "-c", main, "550 5.1.1 No such user")
     assert code == 2
     assert "own.toml:2: not an RE2 pattern" in err
+
+
+def test_text_is_one_line_without_controls(tmp_path: Path) -> None:
+    """What a report quotes, and a file's name, end no line and steer no terminal."""
+    file = tmp_path / "a\nb.eml"
+    file.write_bytes(
+        b"Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n"
+        b"--b\nContent-Type: message/feedback-report\n\nFeedback-Type: a\x1b[2J\n--b--\n"
+    )
+    code, out, _ = angarium("report", file)
+    assert (code, out) == (0, f"arf {tmp_path}/a\\nb.eml a\\x1b[2j\n")

@@ -287,3 +287,14 @@ def test_a_receipt_that_comes_first_decides_where_no_type_does() -> None:
     assert examine(content).why == "other-report"
     declared = content.replace(b"multipart/report", b"multipart/report; report-type=delivery-status")
     assert examine(declared).kind == "oob"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["rfc822; =?utf-8?q?a=0Ab=40x.example?=", "utf-8; a\\x{1B}@x.example", "rfc822; a\x1b[2J@x.example"],
+)
+def test_an_address_with_controls_is_none(value: str) -> None:
+    """It stays as text under `unparsed`, and the original recipient stands for it."""
+    one = only(f"Original-Recipient: rfc822; o@example.net\nFinal-Recipient: {value}\nAction: failed\n")
+    assert one.address == "o@example.net"
+    assert one.unparsed == {"final-recipient": (value,)}

@@ -157,4 +157,9 @@ def _as_text(row: dict[str, Any], *, why: bool) -> str:
         words += [row["feedback_type"] or "-", *row["recipients"]]
     if why:
         words.append(f"({row['why']}{', by its shape' if row['by_shape'] else ''})")
-    return " ".join(words)
+    return "".join(map(_escaped, " ".join(words)))
+
+
+def _escaped(character: str) -> str:
+    """A report quotes strangers: nothing of theirs ends the line or steers the terminal."""
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from angarium.mail.mime import Fields
-from angarium.reports.fields import clean_address, gather, read_blocks, read_date, read_mta
+from angarium.reports.fields import clean_address, gather, has_controls, read_blocks, read_date, read_mta
 from angarium.reports.original import recipients_of
 from angarium.reports.values import Feedback, Mark, Texts
 
@@ -81,7 +81,9 @@ def _values(fields: Texts) -> tuple[dict[str, Any], Texts]:
     unparsed: Texts = {}
     for name, texts in fields.items():
         cleaned = tuple(map(clean_address, texts)) if name in _ADDRESSES else texts
-        if name in _SINGLE:
+        if name in _ADDRESSES and any(map(has_controls, cleaned)):
+            unparsed[name] = texts
+        elif name in _SINGLE:
             values[_SINGLE[name]] = cleaned[0]
         elif name in _MULTIPLE:
             key = _MULTIPLE[name]

@@ -106,6 +106,9 @@ def read_recipient(fields: list[Field]) -> Recipient | None:
     if status:
         marks["status"] = mark
     dates, unparsed = _dates(first)
+    for name in sorted(_ADDRESSED & first.keys()):
+        if first[name] and read_address(first[name]) is None:
+            unparsed[name] = (first[name],)
     return Recipient(
         address=address[1],
         address_type=address[0],

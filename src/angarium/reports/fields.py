@@ -28,6 +28,7 @@ _ADDRESS = re.compile(r"(?:\"[^\"\n]{1,64}\"|[^\s<>\"',;()\[\]]{1,200})@[^\s<>\"
 # The Internet address inside an X.400 address (RFC 2156 section 4.1): `/RFC-822=user(a)example.com/`.
 _X400 = re.compile(r"(?:RFC-?822|SMTP)\s*[=:;]\s*([^/;]+)", re.IGNORECASE)
 _COMMENT = re.compile(r"\s*\([^()]*\)\s*$")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 section 3
 
 
@@ -87,9 +88,14 @@ def read_mta(value: str) -> Mta | None:
 
 
 def read_address(value: str) -> tuple[str, str] | None:
-    """Type and address of a recipient field, without brackets and comments; None where there is none."""
-    kind, text = typed(value)
+    """Type and address of a recipient field, without brackets and comments; None where there is none.
+
+    An address with control characters, decoded ones too, is none.
+    """
+    kind, text = typed(value.replace("\t", " "))
     text = _UNITEXT.sub(_from_hex, decode_words(text)) if kind == "utf-8" else decode_words(text)
+    if has_controls(text):
+        return None  # what stands between them is not the address either
     if "@" in text and kind not in {"x400", "x500"}:
         match = _BRACKETS.search(text) or _ADDRESS.search(text)
         if match is not None:
@@ -99,6 +105,11 @@ def read_address(value: str) -> tuple[str, str] | None:
         return "x400", clean_address(inner[1].replace("(a)", "@").replace("(p)", "%").replace("(u)", "_"))
     text = clean_address(_COMMENT.sub("", text))
     return (kind or "unknown", text) if text else None
+
+
+def has_controls(text: str) -> bool:
+    """Characters that no address holds, and that could end a line or steer a terminal."""
+    return _CONTROL.search(text) is not None
 
 
 def _from_hex(match: re.Match[str]) -> str:
