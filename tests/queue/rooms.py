@@ -1,5 +1,7 @@
 """The queue's rooms without reception and delivery: a real spool and log, and a yard that tests play."""
 
+import shutil
+import threading
 from types import SimpleNamespace
 
 from angarium.log.writer import Writer
@@ -14,6 +16,7 @@ from angarium.queue.scheduled import Scheduler
 from angarium.queue.settle import Settlement, Verdict
 from angarium.queue.steering import Steering
 from angarium.queue.watchdog import Watchdog
+from angarium.spool.files import DiskFiles
 from angarium.spool.store import Store
 
 CONFIG = """\
@@ -71,6 +74,33 @@ def outcome(kind, code, text="said"):
     )
 
 
+class OneAtATime(DiskFiles):
+    """The real disk; whoever copies a folder finds it as it was between two changes, as after `kill -9`."""
+
+    def __init__(self):
+        self._changing = threading.Lock()
+
+    def image(self, folder, copy):
+        with self._changing:
+            shutil.copytree(folder, copy)
+
+    def create(self, path):
+        with self._changing:
+            return super().create(path)
+
+    def write(self, handle, parts, offset):
+        with self._changing:
+            super().write(handle, parts, offset)
+
+    def rename(self, old, new):
+        with self._changing:
+            super().rename(old, new)
+
+    def unlink(self, path):
+        with self._changing:
+            super().unlink(path)
+
+
 class Watched(Writer):
     """The log's writer; tests see what is written."""
 
@@ -86,14 +116,17 @@ class Watched(Writer):
 class Rooms:
     """Everything between the door in and the door out. `folder` is where spool and log are."""
 
-    def __init__(self, folder, clock, entropy, queues=QUEUES):
+    def __init__(self, folder, clock, entropy, queues=QUEUES, segment_size=1 << 20):
         (folder / "main.toml").write_text(CONFIG)
         (folder / "queues.toml").write_text(queues)
         self.configuration = load(folder / "main.toml")
         self.clock = clock
         self.entropy = entropy
         self.yard = Yard()
-        self.store = Store.open(folder / "spool", segment_size=1 << 20, min_free_space=1)
+        self.files = OneAtATime()
+        self.store = Store.open(
+            folder / "spool", segment_size=segment_size, min_free_space=1, files=self.files
+        )
         self.writer = Watched(self.configuration.log, worker=0, clock=clock)
         self.scheduler = Scheduler(
             lambda name: self.configuration.queues.lookup(name.domain, name.tenant), self._dispatch, clock

@@ -18,6 +18,8 @@ DOMAINS = st.sampled_from(["one.example", "two.example", "three.example"])
 OUTCOMES = [("delivered", 250), ("transient", 451), ("permanent", 550)]
 MAX_AGE = 2 * 3600.0
 ENDS = ("Delivery", "Bounce", "Expiration", "AdminBounce")
+SEGMENT = 8 * 1024
+"""Octets: so small that messages are moved from segment to segment."""
 SLACK = 1.0
 """Seconds: a timer's bucket."""
 
@@ -48,7 +50,10 @@ class LifeOfAQueue(RuleBasedStateMachine):
             shutil.copytree(spool, folder / "spool")
 
         async def start():
-            self.rooms = Rooms(folder, self.clock.now, lambda: next(self.numbers).to_bytes(10, "big"))
+            def entropy():
+                return next(self.numbers).to_bytes(10, "big")
+
+            self.rooms = Rooms(folder, self.clock.now, entropy, segment_size=SEGMENT)
             self.rooms.start()
             await self.rooms.settlement.close()
 
@@ -167,7 +172,7 @@ class LifeOfAQueue(RuleBasedStateMachine):
     def crash(self):
         """The process is killed: what stands in the files now is all that the next run has."""
         image = self.base / f"image{next(self.folders)}"
-        shutil.copytree(self.folder / "spool", image)
+        self.rooms.files.image(self.folder / "spool", image)
         self._note_ends()
         self.rooms.close()
         self._open(image)
