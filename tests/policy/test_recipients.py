@@ -1,11 +1,13 @@
 """`recipients = FILE`: who exists at a domain, and what becomes of mail for everybody else."""
 
+import msgspec
 import pytest
 
 from angarium.mail.address import Address
 from angarium.policy.config import ConfigError
-from angarium.policy.load import load
+from angarium.policy.load import load, load_with_tables
 from angarium.policy.recipients import parse_recipients
+from angarium.policy.transfer import Receiver, to_chunks
 
 MAIN = """\
 postmaster = "ops@example.com"
@@ -63,6 +65,31 @@ def test_the_file_is_part_of_the_configuration(write):
     assert any(path.name == "example.txt" for path in before.files)
     assert load(write("anna\n")).hash == before.hash
     assert load(write("anna\nben\n")).hash != before.hash
+
+
+def test_a_reload_does_not_read_the_file_twice(write):
+    """Who serves takes the recipients from who read, in pieces, and never opens the file itself."""
+    main = write("".join(f"user{number}\n" for number in range(5000)))
+    read, tables = load_with_tables(main)
+    receiver = Receiver()
+    for chunk in to_chunks(tables.domains):
+        assert len(chunk) < 100_000
+        receiver.take(chunk)
+    (main.parent / "lists" / "example.txt").unlink()
+    taken = load(main, msgspec.structs.replace(tables, domains=receiver.finish()))
+    assert taken.hash == read.hash
+    [recipients] = taken.domains.recipients.values()
+    assert len(recipients) == 5000
+    assert Address.parse("user4999@example.com") in recipients
+
+
+def test_an_empty_file_travels(write):
+    """A file that names nobody arrives as one: nobody exists there."""
+    _, tables = load_with_tables(write("# nobody yet\n"))
+    receiver = Receiver()
+    for chunk in to_chunks(tables.domains):
+        receiver.take(chunk)
+    assert [len(one) for one in receiver.finish().recipients.values()] == [0]
 
 
 def test_a_file_that_is_missing(write):

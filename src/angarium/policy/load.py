@@ -298,14 +298,14 @@ class _Loading:
         )
 
     def _read_recipients(self, domains: PolicyTables) -> None:
-        """Read the files that say who exists at a domain."""
+        """Read the files that say who exists at a domain, unless they came with the tables."""
         for name, named_at in domains.places("recipients").items():
-            path = Path(str(name))
+            path, known = Path(str(name)), domains.recipients
             self._named.append(path)
             try:
-                octets = read_octets(path, named_at)
-                domains.recipients[str(name)] = parse_recipients(octets, shown_path(path))
-                self._reader.attached[path] = hashlib.sha256(octets).digest()
+                if name not in known:
+                    known[str(name)] = parse_recipients(read_octets(path, named_at), shown_path(path))
+                self._reader.attached[path] = known[str(name)].digest
             except ConfigError as error:
                 self.problems += error.problems
 

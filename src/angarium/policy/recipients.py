@@ -7,17 +7,22 @@ A file holds one recipient a line: `anna@example.com`, or `anna` for every domai
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Set
+
 from angarium.mail.address import Address, AddressError
 from angarium.policy.config import ConfigError, Problem, Source
 
 
 class Recipients:
-    """The recipients of one file; immutable."""
+    """The recipients of one file, which nobody changes once it is in force."""
 
-    __slots__ = ("_names",)
+    __slots__ = ("_names", "digest")
 
-    def __init__(self, names: frozenset[str] = frozenset()) -> None:
+    def __init__(self, names: Set[str], digest: bytes = b"") -> None:
         self._names = names
+        self.digest = digest
+        """SHA-256 of the file, so that whoever has them knows which file they are of."""
 
     def __contains__(self, address: Address) -> bool:
         local = address.local_part.lower()
@@ -25,6 +30,9 @@ class Recipients:
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
 
 
 def parse_recipients(octets: bytes, shown: str) -> Recipients:
@@ -42,7 +50,7 @@ def parse_recipients(octets: bytes, shown: str) -> Recipients:
             problems.append(Problem(Source(shown, number), what))
     if problems:
         raise ConfigError(problems)
-    return Recipients(frozenset(names))
+    return Recipients(names, hashlib.sha256(octets).digest())
 
 
 def _name(text: str) -> str:

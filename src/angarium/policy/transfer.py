@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from angarium.policy.match import PolicyTables, Row, Scope, Shape, Table
+from angarium.policy.recipients import Recipients
 
 CHUNK = 2048
 """Entries in one chunk."""
@@ -62,7 +63,13 @@ class _End(msgspec.Struct, tag=4, array_like=True, frozen=True):
     chunks: int
 
 
-_Chunk = _Head | _Shapes | _Rows | _Identities | _End
+class _Recipients(msgspec.Struct, tag=5, array_like=True, frozen=True):
+    file: str
+    digest: bytes
+    names: list[str]
+
+
+_Chunk = _Head | _Shapes | _Rows | _Identities | _End | _Recipients
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Chunk)
 
@@ -102,6 +109,10 @@ def _chunks(tables: PolicyTables) -> Iterator[_Chunk]:
     for number, mapping in identities.values():
         for pairs in batches(mapping.items()):
             yield _Identities(number, [identity for identity, _ in pairs], [name for _, name in pairs])
+    for file, recipients in tables.recipients.items():
+        yield _Recipients(file, recipients.digest, [])
+        for names in batches(recipients):
+            yield _Recipients(file, recipients.digest, names)
 
 
 def _unique(values: Iterable[T]) -> dict[int, tuple[int, T]]:
@@ -134,6 +145,7 @@ class Receiver:
         self._tables = PolicyTables()
         self._sections: list[Table] = [self._tables.top]
         self._identities: list[dict[str, str]] = []
+        self._recipients: dict[str, set[str]] = {}
         self._taken = 0
         self._complete = False
 
@@ -155,6 +167,8 @@ class Receiver:
             self._tables.shapes.extend(value.shapes)
         elif isinstance(value, _Identities):
             self._identities[value.number].update(zip(value.identities, value.names, strict=True))
+        elif isinstance(value, _Recipients):
+            self._take_recipients(value)
         else:
             self._take_head(value)
 
@@ -171,6 +185,11 @@ class Receiver:
         else:
             for name, row in zip(chunk.names, chunk.rows, strict=True):
                 table.put(name if chunk.part == 2 else "*." + name, row)
+
+    def _take_recipients(self, chunk: _Recipients) -> None:
+        names = self._recipients.setdefault(chunk.file, set())
+        names.update(chunk.names)
+        self._tables.recipients[chunk.file] = Recipients(names, chunk.digest)
 
     def _take_head(self, head: _Head) -> None:
         self._tables.files = head.files
