@@ -165,6 +165,43 @@ def test_too_much_content_at_a_time(serve):
     serve(test, main="content_memory = 2000")
 
 
+def test_too_many_chunks_at_a_time(serve):
+    """Chunks that came whole, and wait for the next, are counted as well; the transaction's end frees them."""
+
+    async def test(house):
+        used = house.shard.door.watch.content
+        one, two = await house.connect(), await house.connect()
+        for client in (one, two):
+            await client.begin(IN, OUT)
+        one.write("BDAT 1500\r\n" + "x" * 700 + "\r\n" + "y" * 798)
+        assert (await one.reply()).startswith("250")
+        await one.say("NOOP")
+        assert used.used >= 1500
+        two.write("BDAT 600\r\n" + "x" * 600)
+        assert (await two.reply()).startswith("250")
+        await expect_limit(house, two, "content_memory")
+        assert (await one.say("RSET")).startswith("250")
+        await one.say("NOOP")
+        assert used.used == 0
+
+    serve(test, main="content_memory = 2000")
+
+
+def test_no_room_for_new_chunks(serve):
+    """BDAT is refused for now while nothing is left, and ends its transaction."""
+
+    async def test(house):
+        client = await house.connect()
+        await client.begin(IN, OUT)
+        house.shard.door.watch.content.take(2000)
+        client.write("BDAT 6\r\nQUIT\r\n")
+        assert (await client.reply()).startswith("452 4.3.1")
+        house.shard.door.watch.content.give_back(2000)
+        assert (await client.send(IN, OUT)).startswith("250")
+
+    serve(test, main="content_memory = 2000")
+
+
 def test_no_room_for_new_content(serve):
     """DATA is refused for now while nothing is left."""
 

@@ -60,6 +60,7 @@ def test_max_connections(serve):
         second = await house.connect(greet=False)
         assert second.banner.startswith("421 4.3.2")
         assert await second.is_closed()
+        assert house.records("Rejection")[-1]["limit"] == "max_connections"
         await first.say("QUIT")
         assert await first.is_closed()
         third = await house.connect(greet=False)
@@ -77,6 +78,7 @@ def test_max_messages_per_connection(serve):
             assert (await client.send(SENDER, OUT)).startswith("250")
         assert (await client.say(f"MAIL FROM:<{SENDER}>")).startswith("421 4.5.3")
         assert await client.is_closed()
+        assert house.records("Rejection")[-1]["limit"] == "max_messages_per_connection"
 
     serve(test, listener="max_messages_per_connection = 2")
 
@@ -101,6 +103,22 @@ def test_an_idle_client(serve):
         client = await house.connect()
         assert (await client.reply()).startswith("421 4.3.2")
         assert await client.is_closed()
+        assert house.seen == []
+
+    serve(test, listener='client_timeout = "50ms"')
+
+
+@pytest.mark.parametrize("last", ["MAIL FROM:<{0}>", "MAIL FROM:<{0}>\r\nRCPT TO:<{1}>\r\nDATA\r\nx"])
+def test_a_client_that_falls_silent_in_a_transaction(serve, last):
+    """Silence where mail was begun leaves a record too, since somebody may look for that mail."""
+
+    async def test(house):
+        client = await house.connect()
+        client.write(last.format(SENDER, OUT) + "\r\n")
+        while not (answer := await client.reply()).startswith("421 4.3.2"):
+            assert answer[:3] in {"250", "354"}
+        [record] = house.seen
+        assert (record["limit"], record["sender"]) == ("client_timeout", SENDER)
 
     serve(test, listener='client_timeout = "50ms"')
 
@@ -128,6 +146,7 @@ def test_content_limits(serve, limit, content, answer):
         else:
             [record] = house.seen
             assert (record["type"], record["recipient"]) == ("Rejection", OUT)
+            assert record.get("limit", "") == limit.partition(" ")[0]
         assert (await client.send(SENDER, OUT)).startswith("250")
 
     serve(test, listener=limit)
@@ -140,6 +159,7 @@ def test_size_is_honoured_at_mail(serve):
         client = await house.connect()
         assert "SIZE 1000" in await client.say("EHLO x.example")
         assert (await client.say(f"MAIL FROM:<{SENDER}> SIZE=1001")).startswith("552 5.3.4")
+        assert house.records("Rejection")[-1]["limit"] == "max_message_size"
         assert (await client.say(f"MAIL FROM:<{SENDER}> SIZE=1000")).startswith("250")
         assert (await client.say(f"MAIL FROM:<{SENDER}> FOO=1")).startswith(("503", "555"))
         await client.say("RSET")
@@ -202,6 +222,7 @@ def test_data_processing_timeout(serve):
     async def test(house):
         client = await house.connect()
         assert (await client.send(SENDER, OUT)).startswith("451 4.4.5")
+        assert house.records("Rejection")[-1]["limit"] == "data_processing_timeout"
         assert len(house.shard.scheduler) == 0
         await house.stop()
         await house.restart()

@@ -129,6 +129,7 @@ def test_a_silent_handshake_ends(serve_in_jumps, certificate):
         before = house.now()
         assert await client.is_closed()
         assert house.now() - before == pytest.approx(30, abs=1)
+        assert house.records("Rejection")[-1]["limit"] == "tls_handshake_timeout"
 
     serve_in_jumps(test, listener=certificate())
 

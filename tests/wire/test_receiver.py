@@ -524,15 +524,15 @@ def test_bdat() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "state", "answer"),
+    ("command", "state", "after"),
     [
-        (b"BDAT 6 LAST", State.READY, "503 5.5.0"),
-        (b"BDAT 6 LAST", State.MAIL, "503 5.5.0"),
-        (b"RCPT TO:<a@b>", State.CHUNKS, "503 5.5.0"),
-        (b"DATA", State.CHUNKS, "503 5.5.0"),
+        (b"BDAT 6 LAST", State.READY, State.READY),
+        (b"BDAT 6 LAST", State.MAIL, State.READY),
+        (b"RCPT TO:<a@b>", State.CHUNKS, State.CHUNKS),
+        (b"DATA", State.CHUNKS, State.CHUNKS),
     ],
 )
-def test_bdat_sequence(command: bytes, state: State, answer: str) -> None:
+def test_bdat_sequence(command: bytes, state: State, after: State) -> None:
     """BDAT stands where DATA stands; a refused chunk is read to its end, never taken for commands."""
     session = Session()
     session.receiver.state = state
@@ -540,8 +540,26 @@ def test_bdat_sequence(command: bytes, state: State, answer: str) -> None:
     session.feed(command + b"\r\n" + chunk)
     assert [type(event) for event in session.events] == [Refused]
     assert isinstance(session.last, Refused)
-    assert str(session.last.reply).startswith(answer)
-    assert session.receiver.state is state
+    assert str(session.last.reply).startswith("503 5.5.0")
+    assert session.receiver.state is after
+
+
+def test_bdat_failed() -> None:
+    """A refused chunk ends the transaction; chunks sent behind it are dropped, and a new MAIL is taken."""
+    session = Session()
+    session.feed(b"MAIL FROM:<>\r\nBDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\nMAIL FROM:<>\r\n")
+    assert [type(event) for event in session.events] == [Mail, Refused, Refused, Mail]
+    assert session.receiver.state is State.MAIL
+
+
+@pytest.mark.parametrize("line", [b"BDAT", b"BDAT x", b"bdat -1", b"BDAT\t6", b"BDAT 6 FIRST", b"BDAT \xff"])
+def test_bdat_without_a_size(line: bytes) -> None:
+    """Where no size says which octets are the chunk, none behind it is taken for a command."""
+    session = Session()
+    session.feed(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n" + line + b"\r\nRSET\r\nMAIL FROM:<>\r\n")
+    assert isinstance(session.events[2], Refused)
+    assert session.output.endswith(b"421 4.5.4 BDAT takes a size and perhaps LAST\r\n")
+    assert session.receiver.is_closed
 
 
 def test_bdat_refused() -> None:
@@ -561,7 +579,7 @@ def test_bdat_refused() -> None:
     session.feed(b"BDAT 6 LAST\r\nQUIT\r\n")
     assert isinstance(session.last, Refused)
     assert session.last.reply.code == 502
-    assert refusal(session, b"BDAT x") == "501 5.5.4"
+    assert refusal(session, b"BDAT x") == "421 4.5.4"
 
 
 # The whole machine

@@ -93,9 +93,7 @@ async def _xclient(session: Session, event: events.Xclient) -> None:
 async def _mail(session: Session, event: events.Mail) -> Reply:
     if session.options.tls == "required" and not session.is_encrypted:
         return TLS_FIRST
-    if session.message_count >= session.options.max_messages_per_connection:
-        return reply(421, f"4.5.3 {session.options.hostname} too many messages on this connection")
-    session.message_count += 1
+    session.guard.count_message()
     refusal = await _refuse_unanswerable(session, event.sender)
     refusal = refusal or await session.handlers.notify("smtp_server_mail_from", event.sender)
     if refusal is None:
@@ -130,6 +128,8 @@ async def _data(session: Session, event: events.Data) -> Reply:
 
 
 async def _chunk(session: Session, event: events.Chunk) -> Reply:
+    if not session.guard.has_room:
+        return NO_ROOM
     _limit_content(session)
     return reply(250, f"2.0.0 {event.size} octets received")
 

@@ -71,7 +71,8 @@ async def encrypt(session: Session, *, implicit: bool = False) -> None:
             context, session.options.tls_handshake_timeout, implicit=implicit
         )
     except ConnectionTrouble as trouble:
-        record_refusal(session, reply(454, f"4.7.0 {trouble}"), None)
+        limit = "tls_handshake_timeout" if isinstance(trouble, TimedOut) else None
+        record_refusal(session, reply(454, f"4.7.0 {trouble}"), None, limit)
         session.receiver.close()
         raise
     session.is_encrypted = True

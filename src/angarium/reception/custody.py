@@ -29,7 +29,7 @@ from angarium.policy.schedule import ScheduleError, parse_schedule
 from angarium.policy.views import Message, Meta, ReceivedReport
 from angarium.queue.intake import NULL_QUEUE, Arrival, NoCustody, queue_name
 from angarium.queue.signing import sign
-from angarium.reception.guard import TOO_MANY_HOPS
+from angarium.reception.guard import TOO_LONG, TOO_MANY_HOPS
 from angarium.reception.queue_choice import Choice, choose
 from angarium.reception.record import reception_records
 from angarium.reception.reference import Trace, trace_of
@@ -48,7 +48,6 @@ OWN_RIGHTS = frozenset({"relay_hosts", "relay_from", "relay_from_authz"})
 """Rights of the sender: those who have one are told of failures; strangers, whose sender may be forged, are
 not.
 """
-TOO_LONG = reply(451, "4.4.5 data_processing_timeout exceeded")
 MAX_INLINE = 64 * 1024
 """Octets that are examined at once; more are examined in a thread, so that other sessions go on."""
 NO_TRACE = Trace()

@@ -22,12 +22,20 @@ RATE_GRACE = 60.0
 NO_ROOM = reply(452, "4.3.1 too much mail is being received at once; try again later")
 TOO_MANY_RECIPIENTS = reply(452, "4.5.3 too many recipients")
 TOO_MANY_HOPS = reply(554, "5.4.6 too many hops: this mail is in a loop")
+TOO_LONG = reply(451, "4.4.5 data_processing_timeout exceeded")
 BINDING = {
     NO_ROOM: "content_memory",
     TOO_MANY_RECIPIENTS: "max_recipients_per_message",
     TOO_MANY_HOPS: "max_hops",
+    TOO_LONG: "data_processing_timeout",
 }
 """Answers that end no session → the option that bound."""
+_BOUND = {
+    "too-big": "max_message_size",
+    "long-line": "line_length_hard_limit",
+    "too-long": "line_length_hard_limit",
+}
+"""Why the receiver refused by itself → the option that bound."""
 _NOT_SYNTAX = frozenset({"sequence", "too-big", "line-endings", "long-line", "cancelled", "early-input"})
 _PUT_OFF = 452
 
@@ -35,23 +43,31 @@ _PUT_OFF = 452
 class LimitReached(Exception):  # noqa: N818 - it is an answer
     """A limit ends the session; `limit` is the name of the option that bound."""
 
-    def __init__(self, limit: str, text: str) -> None:
+    def __init__(self, limit: str, text: str, status: str = "4.7.0") -> None:
         super().__init__(text)
         self.limit = limit
-        self.reply = reply(421, f"4.7.0 {text}")
+        self.reply = reply(421, f"{status} {text}")
+
+
+def limit_of(answer: Reply, event: events.Answerable | None) -> str | None:
+    """The option that made an answer which ends no session, or None."""
+    if isinstance(event, events.Refused):
+        return _BOUND.get(event.why)
+    return BINDING.get(answer)
 
 
 class Guard:
     """The limits of one session."""
 
-    __slots__ = ("_auth_failures", "_begun", "_claimed", "_content_octets", "_content_since", "_network",
-                 "_overflows", "_refused", "_session", "_syntax_errors", "_watch")  # fmt: skip
+    __slots__ = ("_auth_failures", "_begun", "_claimed", "_content_octets", "_content_since", "_messages",
+                 "_network", "_overflows", "_refused", "_session", "_syntax_errors", "_watch")  # fmt: skip
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._watch = session.door.watch
         self._begun = _now()
         self._network: NetworkKey | None = None
+        self._messages = 0
         self._auth_failures = 0
         self._refused = 0
         self._overflows = 0
@@ -96,6 +112,13 @@ class Guard:
         return min(options.client_timeout, left)
 
     # Commands
+
+    def count_message(self) -> None:
+        """Count a MAIL command."""
+        if self._messages >= self._session.options.max_messages_per_connection:
+            text = "too many messages on this connection"
+            raise LimitReached("max_messages_per_connection", text, "4.5.3")
+        self._messages += 1
 
     def before(self, event: events.Answerable) -> None:
         """Look at a command before it is carried out."""
@@ -160,17 +183,23 @@ class Guard:
         return not self._watch.content.is_spent
 
     def receive_content(self, octets: int) -> None:
-        """Count octets of content as they come, and how long they take."""
+        """Look at how long content takes to come."""
         now = _now()
         if self._content_since is None:
             self._content_since, self._content_octets = now, 0
         self._content_octets += octets
-        self._claimed += octets
-        self._watch.content.take(octets)
         elapsed = now - self._content_since
         if elapsed > RATE_GRACE and self._content_octets < self._session.options.min_data_rate * elapsed:
             raise LimitReached("min_data_rate", "the message comes too slowly")
-        if self._watch.content.used > self._watch.content.total:
+
+    def hold_content(self, octets: int) -> None:
+        """The session holds so many octets of content now, whichever way they came."""
+        more = octets - self._claimed
+        if not more:
+            return
+        self._claimed = octets
+        self._watch.content.take(more)
+        if more > 0 and self._watch.content.used > self._watch.content.total:
             raise LimitReached("content_memory", "too much mail is being received at once; try again later")
 
     def end_content(self) -> None:

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Collection
 from ipaddress import ip_address
 
-from angarium.mail.status import reply
 from angarium.net.accept import Acceptor
 from angarium.net.connection import Connection, ConnectionTrouble, accepted
 from angarium.policy.config import Listener
@@ -52,10 +51,12 @@ class Listening:
     async def serve(self, connection: Connection) -> None:
         """Begin a session on a connection, and stay with it until its end."""
         listener = self._door.listener(self._listener)
-        if len(self._sessions) >= listener.max_connections or self._door.is_full:
-            await _turn_away(connection, listener.options.hostname)
-            return
         session = Session(self._door, _whereabouts(listener, connection), connection)
+        limit = self._full(listener)
+        if limit is not None:
+            session.turn_away(limit)
+            await _close(connection)
+            return
         task = asyncio.current_task()
         assert task is not None
         self._sessions[session] = task
@@ -65,6 +66,12 @@ class Listening:
         finally:
             self._door.sessions -= 1
             del self._sessions[session]
+
+    def _full(self, listener: Listener) -> str | None:
+        """The limit that leaves no room for one more session, or None."""
+        if len(self._sessions) >= listener.max_connections:
+            return "max_connections"
+        return "open_files" if self._door.is_full else None
 
     def stop_accepting(self) -> None:
         """Take no more connections."""
@@ -102,10 +109,8 @@ def _endpoint(name: tuple[str, int]) -> Endpoint:
     return Endpoint(canonical_address(ip_address(name[0])), name[1])
 
 
-async def _turn_away(connection: Connection, hostname: str) -> None:
-    """Answer a connection over `max_connections` (reference S2)."""
-    refusal = reply(421, f"4.3.2 {hostname} too many concurrent sessions. Try later")
-    connection.write(f"{refusal}\r\n".encode())
+async def _close(connection: Connection) -> None:
+    """Close a connection that was turned away, whether it reads why or not."""
     try:
         await connection.drain(FAREWELL_LIMIT)
     except ConnectionTrouble:

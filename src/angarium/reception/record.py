@@ -27,7 +27,7 @@ from angarium.mail.ident import created_at
 from angarium.mail.status import Reply
 from angarium.policy.decision import DecidedBy, HandlerPlace
 from angarium.queue.classified import classified
-from angarium.reception.guard import BINDING
+from angarium.reception.guard import limit_of
 from angarium.reception.report_record import report_records
 from angarium.wire import events
 
@@ -81,7 +81,7 @@ def rejection_record(
     transaction, now = session.transaction, session.door.clock()
     recipient = _refused_recipient(session, event)
     facts = _facts(session, now)
-    limit = limit or _limit(session, answer)
+    limit = limit or _limit(session, answer, event)
     return Record(
         type="Rejection",
         id="",
@@ -190,9 +190,9 @@ def _refused_recipient(session: Session, event: events.Answerable | None) -> str
     return everyone[0] if len(everyone) == 1 else everyone or ""
 
 
-def _limit(session: Session, answer: Reply) -> str | None:
+def _limit(session: Session, answer: Reply, event: events.Answerable | None) -> str | None:
     """The limit that made an answer which ends no session."""
-    return None if _handler(session, answer) is not None else BINDING.get(answer)
+    return None if _handler(session, answer) is not None else limit_of(answer, event)
 
 
 def _handler(session: Session, answer: Reply) -> HandlerPlace | None:

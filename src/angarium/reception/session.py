@@ -55,7 +55,6 @@ class Session:
         self.is_extended = False
         """EHLO was said, not HELO."""
         self.transaction: Transaction | None = None
-        self.message_count = 0
         self.stream = stream
         self.is_encrypted = False
         self.exchange: Exchange | None = None
@@ -78,7 +77,7 @@ class Session:
         except LimitReached as reached:
             self.refuse(reached.reply, reached.limit)
         except TimedOut:
-            self._part(reply(421, f"4.3.2 {self.options.hostname} idle too long"))
+            self._part_with_silence(reply(421, f"4.3.2 {self.options.hostname} idle too long"))
         except ConnectionTrouble as trouble:
             log.debug("session %s: %s", self.ident, trouble)
         except Exception:
@@ -109,6 +108,7 @@ class Session:
         if self._is_stopping and not self.receiver.takes_content:
             self.receiver.send(reply(421, f"4.3.2 {self.options.hostname} shutting down"))
             return
+        self.guard.hold_content(self.receiver.held)
         self._waits = True
         try:
             data = await self.stream.receive(self.guard.patience())
@@ -137,6 +137,17 @@ class Session:
     def refuse(self, answer: Reply, limit: str | None = None) -> None:
         """End the session, and record why."""
         record_refusal(self, answer, None, limit)
+        self._part(answer)
+
+    def turn_away(self, limit: str) -> None:
+        """Refuse the session before it begins, since `limit` binds (reference S2)."""
+        text = f"4.3.2 {self.options.hostname} too many concurrent sessions. Try later"
+        self.refuse(reply(421, text), limit)
+
+    def _part_with_silence(self, answer: Reply) -> None:
+        """A client that fell silent within a transaction leaves a record: somebody may miss that mail."""
+        if self.transaction is not None:
+            record_refusal(self, answer, None, "client_timeout")
         self._part(answer)
 
     def _part(self, answer: Reply) -> None:

@@ -84,10 +84,13 @@ def decode_line(line: bytes) -> str:
 
 
 def parse_bdat(line: bytes) -> tuple[int, bool]:
-    """Read `BDAT size [LAST]` (RFC 3030 section 2): size in octets, and whether it is the last chunk."""
-    match = _BDAT.fullmatch(decode_line(line).rstrip(" "))
+    """Read `BDAT size [LAST]` (RFC 3030 section 2): size in octets, and whether it is the last chunk.
+
+    Without a size nobody knows where the chunk ends and commands go on, so that the session ends.
+    """
+    match = _BDAT.fullmatch(line.decode("latin-1").rstrip(" "))
     if match is None:
-        raise CommandError(reply(501, "5.5.4 BDAT takes a size and perhaps LAST"), "syntax")
+        raise CommandError(reply(421, "4.5.4 BDAT takes a size and perhaps LAST"), "syntax")
     return int(match[1]), match[2] is not None
 
 

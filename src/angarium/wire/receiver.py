@@ -42,6 +42,7 @@ from angarium.wire.extensions import CommandError, Extensions
 from angarium.wire.framing import HEAD, Defect, Input, checked
 from angarium.wire.states import ENDS, OUT_OF_SEQUENCE, STATES, STAYS, STEPS, TRANSACTION, State, Step
 
+_WITH_CONTENT = frozenset({State.CONTENT, State.CHUNKS})
 _MAX_REPLY_TEXT = 500  # octets a line, so that code and CRLF fit 512: RFC 5321 section 4.5.3.1.5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SECRET = b"[redacted]"
@@ -116,8 +117,13 @@ class Receiver:
 
     @property
     def takes_content(self) -> bool:
-        """Whether what comes next is content."""
-        return self.state is State.CONTENT or self._chunk is not None
+        """Whether what comes next is content, or belongs to it."""
+        return self.state in _WITH_CONTENT or self._chunk is not None
+
+    @property
+    def held(self) -> int:
+        """Octets of content that stand here, in whole or in part."""
+        return len(self._chunks) + (len(self._input) if self.takes_content else 0)
 
     @property
     def is_closed(self) -> bool:
@@ -158,7 +164,7 @@ class Receiver:
         if length > self.limits.line_length and (length > self.limits.auth_line or not _is_auth(line)):
             return self._refused(CommandError(reply(500, "5.2.3 line too long"), "too-long"), line[:HEAD])
         try:
-            if line[:5].upper() == b"BDAT ":
+            if line[:4].upper() == b"BDAT" and not line[4:5].isalnum():
                 return self._begin_chunk(*parse_bdat(line))
             command = parse_command(line, self.extensions)
             self._check(command, line)
@@ -252,9 +258,8 @@ class Receiver:
         if not self._input.take_chunk(None if self._chunk_error else self._chunks):
             return None
         (size, last), self._chunk = self._chunk, None
-        if self._chunk_error is not None:
-            step = ENDS if self._chunk_error.why == "too-big" else STAYS
-            return self._refused(self._chunk_error, b"BDAT %d" % size, step)
+        if self._chunk_error is not None:  # the transaction has failed: RFC 3030 section 2
+            return self._refused(self._chunk_error, b"BDAT %d" % size, ENDS)
         if last:
             return self._content(self._chunked_content())
         self._step = STEPS[Chunk]
