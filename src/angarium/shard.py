@@ -170,6 +170,7 @@ class Shard:
     def _moved(self, ident: str, place: int) -> None:
         self.scheduler.moved(ident, place)
         self.orders.moved(ident, place)
+        self.intake.moved(ident, place)
 
     async def start(self) -> None:
         """Take up what the spool holds, and open the door."""

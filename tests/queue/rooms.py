@@ -156,6 +156,7 @@ class Rooms:
     def _moved(self, ident, place):
         self.scheduler.moved(ident, place)
         self.orders.moved(ident, place)
+        self.intake.moved(ident, place)
 
     def start(self):
         self.intake.recover()

@@ -298,8 +298,8 @@ class QueueOffice:
         return {"cancelled": order.name, "kind": order.kind}
 
 
-def _said(done: Done) -> dict[str, Any]:
-    return {"count": done.count, "busy": done.busy, "sample": done.sample, "name": done.name}
+def _said(done: Done) -> Any:
+    return msgspec.to_builtins(done)
 
 
 def _normal(queue: str) -> str:

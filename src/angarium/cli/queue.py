@@ -165,6 +165,8 @@ def _print_done(action: str, answer: Any) -> None:
         print(f"{action} {answer['name']} stands; `angarium queue cancel {answer['name']}` ends it")
     if answer["busy"]:
         print(f"{counted(answer['busy'], 'message')} on the wire or being finished: untouched")
+    if answer["failed"]:
+        print(f"{counted(answer['failed'], 'message')} waits as before: the server's log says why")
 
 
 def _print_overview(answer: Any) -> None:

@@ -108,7 +108,9 @@ class Intake:
         self._scheduler = scheduler
         self.new_ident = new_ident
         """Makes the id of a message."""
-        self._evidence: set[asyncio.Task[None]] = set()
+        self._releases: set[asyncio.Task[None]] = set()
+        self._evidence: dict[str, int] = {}
+        """Id in the spool → place."""
         self._fresh = Fresh()
         self._complaint: type[SpoolError] | None = None
         self._refused = 0
@@ -218,17 +220,23 @@ class Intake:
 
     def _release(self, ident: str, place: int) -> None:
         """Drop evidence once the log has it on stable storage."""
-        task = asyncio.get_running_loop().create_task(self._release_when_logged(ident, place))
-        self._evidence.add(task)
-        task.add_done_callback(self._evidence.discard)
+        self._evidence[ident] = place
+        task = asyncio.get_running_loop().create_task(self._release_when_logged(ident))
+        self._releases.add(task)
+        task.add_done_callback(self._releases.discard)
 
-    async def _release_when_logged(self, ident: str, place: int) -> None:
+    async def _release_when_logged(self, ident: str) -> None:
         try:
             await self._writer.sync()
         except LogError as error:
             log.error("records stay in the spool: %s", error)
             return
-        self._store.finish(place, ident)
+        self._store.finish(self._evidence.pop(ident), ident)
+
+    def moved(self, ident: str, place: int) -> None:
+        """The spool has put evidence elsewhere, if it is some: the log may take its time."""
+        if ident in self._evidence:
+            self._evidence[ident] = place
 
     def recover(self) -> int:
         """Take up what the spool holds: messages to their queues, orders in force, evidence to the log.
@@ -239,12 +247,12 @@ class Intake:
         for found in self._store.recover():
             try:
                 count += self._take_up(found)
-            except ValueError as error:  # msgspec's errors are ValueErrors too
+            except (ValueError, KeyError, LogError) as error:  # msgspec's errors are ValueErrors too
                 log.error("%s stays in the spool, since it cannot be understood: %s", found.ident, error)
         return count
 
     def _take_up(self, found: Recovered) -> bool:
-        """Take up one thing; whether it is a message. Raises ValueError."""
+        """Take up one thing; whether it is a message. Raises ValueError, KeyError, LogError."""
         kept = decode_kept(found.message)
         if isinstance(kept, Evidence):
             for record in kept.records:
@@ -272,7 +280,7 @@ class Intake:
 
     async def close(self) -> None:
         """Wait for evidence on its way to the log."""
-        await asyncio.gather(*self._evidence, return_exceptions=True)
+        await asyncio.gather(*self._releases, return_exceptions=True)
 
 
 def _outward(arrival: Arrival) -> Envelope:

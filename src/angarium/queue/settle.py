@@ -175,8 +175,8 @@ class Settlement:
         try:
             if (action := owed_success(message, outcome)) is not None:
                 self._tell(self._notice(message, outcome, action))
-        except SpoolError as error:
-            log.error("nobody is told of the success of message %s: %s", message.ident, error)
+        except Exception:
+            log.exception("nobody is told of the success of message %s", message.ident)
         self._finish(message)
 
     def _look_again(self, message: Message) -> None:

@@ -9,6 +9,7 @@ that stands, or its age, forbids to go.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Protocol
 
@@ -22,6 +23,8 @@ from angarium.queue.orders import Orders
 from angarium.queue.scheduled import ScheduledQueue, Scheduler
 from angarium.queue.settle import Settlement
 from angarium.spool.errors import SpoolError
+
+log = logging.getLogger(__name__)
 
 STEP = 500
 """Messages that are looked at in one turn of the loop."""
@@ -52,6 +55,8 @@ class Done(msgspec.Struct, kw_only=True):
     count: int = 0
     busy: int = 0
     """Messages that are meant, but on the wire or being finished: nothing was done to them."""
+    failed: int = 0
+    """Messages that it could not be done to: they wait as before, and the server's log says why."""
     sample: list[str] = []
     """The ids of some that were counted."""
     name: str | None = None
@@ -92,7 +97,7 @@ class Steering:
         order = self.orders.about(message, site)
         if order is None:
             if message.special is not None:
-                message.special.waits_for = None
+                message.special.held = message.special.waits_for = None
             return False
         if order.kind == "bounce":
             self._settlement.bounce(message, bounce_reply(order.reason))
@@ -256,11 +261,22 @@ class Steering:
         elsewhere = {message for message in batch if not message.is_waiting}
         taken = set(self._yard.withdraw(elsewhere.__contains__)) if elsewhere else elsewhere
         for message in batch:
-            if message in taken or self._scheduler.take(message):
-                done.add(message)
-                act(message)
-            else:
+            if not (message in taken or self._scheduler.take(message)):
                 done.busy += 1
+            elif self._has_acted(message, act):
+                done.add(message)
+            else:
+                done.failed += 1
+
+    def _has_acted(self, message: Message, act: Callable[[Message], None]) -> bool:
+        """Do it to one message; where that goes wrong, it waits on, and the others have their turn."""
+        try:
+            act(message)
+        except Exception:
+            log.exception("nothing was done to message %s", message.ident)
+            self._scheduler.add(message)
+            return False
+        return True
 
     # Orders that stand
 
