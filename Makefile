@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 SECONDS ?= 600
+JOBS ?= 2
 DIALOGUES ?= 10000
 SEED ?= 1
 ATHERIS := "$(shell sed -n 's/^ *"\(atheris[^"]*\)".*/\1/p' pyproject.toml)"
@@ -43,9 +44,8 @@ fix: $(READY)  ## writes what the formatter and the linter can mend
 prove-explain: $(READY)  ## compares explain with live sessions, SESSIONS (100000) of them
 	EXPLAIN_SESSIONS=$${SESSIONS:-100000} $(BIN)/python -m pytest -q --timeout 0 tests/testing/test_explain_property.py
 
-fuzz: $(READY) atheris  ## looks for octets that break an invariant, for SECONDS (600) seconds a target
-	@for target in receiver sender address proxy sasl toml report trace spool; do \
-		$(BIN)/python -m fuzz.run $$target $(SECONDS) || exit 1; done
+fuzz: $(READY) atheris  ## looks for octets that break an invariant: SECONDS (600) a target, JOBS (2) at a time
+	@$(BIN)/python -m fuzz.all --seconds $(SECONDS) --jobs $(JOBS)
 
 atheris: $(READY)
 	-@$(BIN)/python -m pip install -q --disable-pip-version-check $(ATHERIS)
@@ -53,9 +53,10 @@ atheris: $(READY)
 differential: $(READY)  ## holds DIALOGUES (10000) dialogues with Postfix and with us, and tells what differs
 	$(BIN)/python -m tests.differential $(DIALOGUES) $(SEED)
 
-audit: $(READY)  ## asks for known faults of the dependencies (needs the network)
-	$(BIN)/python -m pip install -q --disable-pip-version-check pip-audit
-	$(BIN)/python -m pip_audit --require-hashes --disable-pip -r requirements.lock
+audit:  ## asks for known faults of the dependencies (needs the network)
+	@$(PYTHON) -m venv build/audit
+	@build/audit/bin/python -m pip install -q --disable-pip-version-check pip-audit
+	@build/audit/bin/python packaging/audit.py requirements.lock
 
 sbom: $(READY)  ## writes what a release is made of: build/angarium.cdx.json (CycloneDX)
 	$(BIN)/python packaging/sbom.py build/angarium.cdx.json

@@ -1,11 +1,12 @@
-"""`python -m fuzz.run TARGET [SECONDS]`: let atheris look for octets that break an invariant.
+"""`python -m fuzz.run TARGET [SECONDS | FILE]`: let atheris look for octets that break an invariant.
 
-What breaks one is written to `fuzz/found/`, from where it should become a test. Without atheris it says so
-and exits with 0, since it is no dependency of anything else.
+What breaks one is written to `fuzz/found/`, from where it should become a test; with its FILE it is tried
+again. Without atheris it says so and exits with 0, since it is no dependency of anything else.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -14,13 +15,26 @@ SEEDS = Path(__file__).parent / "seeds"
 DEFAULT_SECONDS = 60
 
 
+def has_atheris() -> bool:
+    """Whether there is a fuzzer here."""
+    return importlib.util.find_spec("atheris") is not None
+
+
 def main() -> None:
-    """Fuzz one target."""
-    try:
-        import atheris  # noqa: PLC0415
-    except ImportError:
-        print("fuzz: atheris is not installed; skipped (pip install --group fuzz)")
-        return
+    """Fuzz one target, or try one input again."""
+    if len(sys.argv) > 2 and Path(sys.argv[2]).is_file():
+        from fuzz.targets import TARGETS  # noqa: PLC0415
+
+        TARGETS[sys.argv[1]](Path(sys.argv[2]).read_bytes())
+    elif has_atheris():
+        _fuzz()
+    else:
+        print("fuzz: atheris is not installed; skipped (make atheris)")
+
+
+def _fuzz() -> None:
+    import atheris  # noqa: PLC0415
+
     with atheris.instrument_imports(include=["angarium"]):
         from fuzz.targets import MAX_INPUT, TARGETS  # noqa: PLC0415
     name = sys.argv[1]

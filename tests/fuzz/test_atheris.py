@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from fuzz.all import fuzz
 from fuzz.targets import TARGETS
 
 SECONDS = 1
@@ -21,3 +22,10 @@ def test_a_moment(name):
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "stat::number_of_executed_units" in done.stderr
+
+
+def test_a_target_that_fails_says_why():
+    """What went wrong is shown, and is not taken for a target that holds."""
+    outcome = fuzz("no such target", SECONDS)
+    assert "BROKEN" in outcome.line
+    assert "KeyError: 'no such target'" in outcome.complaint
