@@ -85,8 +85,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m fuzz.all", description=__doc__)
     parser.add_argument("--seconds", type=int, default=DEFAULT_SECONDS, help="a target")
     parser.add_argument("--jobs", type=int, default=DEFAULT_JOBS, help="targets at a time")
-    parser.add_argument("targets", nargs="*", default=list(TARGETS), choices=[*TARGETS], metavar="TARGET")
-    return parser.parse_args()
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all")
+    asked = parser.parse_args()
+    asked.targets = asked.targets or list(TARGETS)
+    return asked
 
 
 if __name__ == "__main__":
