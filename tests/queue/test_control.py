@@ -221,6 +221,60 @@ def test_reevaluate(serve):
     serve(test, hop=[TWICE], queues=SLOW)
 
 
+SECOND_THOUGHTS = """
+asked = []
+
+@policy.on
+def get_queue_config(domain, tenant, campaign, routing_domain, conn_meta):
+    asked.append(str(conn_meta.peer.ip))
+    if asked == ["127.0.0.1"]:
+        return QueueConfig(routing_domain="[127.0.0.1]:9", retry_interval=3600)
+    return QueueConfig(routing_domain="$hop") if set(asked) == {"127.0.0.1"} else None
+"""
+
+
+def test_reevaluate_asks_code(serve):
+    """`reevaluate` takes what `get_queue_config` answers now, and a restart keeps that."""
+
+    async def test(house):
+        client = await house.connect()
+        await client.send(SENDER, "b@one.example")
+        await house.wait_for("TransientFailure")
+        ask = Operator(house)
+        assert (await ask("reevaluate", selector={"domain": "one.example"}))["count"] == 1
+        await house.restart()
+        assert (await ask("show", what="one.example"))["routing_domain"] == house.hop.route
+        await ask("retry", selector={"domain": "one.example"})
+        await house.arrived()
+
+    serve(test, program=SECOND_THOUGHTS, queues="# none\n")
+
+
+REFUSING = """
+asked = []
+
+@policy.on
+def get_queue_config(domain, tenant, campaign, routing_domain, conn_meta):
+    asked.append(domain)
+    if len(asked) > 1:
+        reject(451, "4.3.0 ask me later")
+    return QueueConfig(routing_domain="$hop", retry_interval=3600)
+"""
+
+
+def test_reevaluate_where_code_refuses(serve):
+    """A message whose queue code cannot tell stays as it is, and the answer says so."""
+
+    async def test(house):
+        ask = await waiting(house, "b@one.example")
+        done = await ask("reevaluate", selector={"domain": "one.example"})
+        assert (done["count"], done["failed"]) == (0, 1)
+        await ask("retry", selector={"domain": "one.example"})
+        await house.arrived()
+
+    serve(test, hop=[LATER], program=REFUSING, queues="# none\n")
+
+
 def test_suspension(serve):
     """A suspension keeps back what is there and what comes, across a restart; cancelled, it lets go."""
 

@@ -42,12 +42,12 @@ def test_an_action_that_fails_for_one_message_leaves_it_its_future(run):
         for ident in (good, bad):
             rooms.settle(ident, outcome("transient", 451))
 
-        def queue_of(message):
-            if message.domain == "bad.example":
+        def queue_of(name):
+            if name.domain == "bad.example":
                 raise ValueError("no such queue")
             return "other.example"
 
-        done = await rooms.steering.reevaluate(Selector(), queue_of, "r")
+        done = await rooms.steering.reroute(Selector(), queue_of, "r")
         assert (done.count, done.busy, done.failed) == (1, 0, 1)
         assert rooms.scheduler.find(bad).is_waiting
         rooms.watchdog.look()

@@ -15,10 +15,11 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from angarium.admin.control import Arguments, RequestError
+from angarium.admin.placement import Placement
 from angarium.delivery.dispatcher import Dispatcher
 from angarium.mail.header import Headers, header_section
+from angarium.policy.config import Configuration
 from angarium.policy.route import RouteError, parse_queue_name
-from angarium.queue.intake import queue_name_of
 from angarium.queue.message import Message
 from angarium.queue.order import Order, Selector
 from angarium.queue.orders import Orders
@@ -34,6 +35,10 @@ MAX_ROWS = 100
 
 class QueueHouse(Protocol):
     """The running server, as this room sees it."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """The policy in force."""
 
     @property
     def scheduler(self) -> Scheduler:
@@ -167,11 +172,8 @@ class QueueOffice:
         )
 
     async def _reevaluate(self, ask: Ask) -> Done:
-        def queue_of(message: Message) -> str:
-            stored = message.peek()
-            return str(queue_name_of(stored.meta, stored.recipient))
-
-        return await self._steering.reevaluate(ask.selector, queue_of, ask.reason or "policy in force")
+        place = Placement(self._house.configuration)
+        return await self._steering.reevaluate(ask.selector, place, ask.reason or "policy in force")
 
     # Looking
 

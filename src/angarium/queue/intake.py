@@ -22,7 +22,7 @@ from angarium.mail.envelope import Envelope
 from angarium.policy.config import QueueConfig
 from angarium.policy.route import QueueName, parse_queue_name
 from angarium.queue.fresh import Fresh
-from angarium.queue.kept_config import pack_config, unpack_config
+from angarium.queue.kept_config import unpack_config
 from angarium.queue.message import Evidence, Message, Stored, decode_kept, decode_state, encode
 from angarium.queue.order import Order
 from angarium.queue.orders import Orders
@@ -267,11 +267,10 @@ class Intake:
 
     def _recovered(self, found: Recovered, kept: Stored) -> Message:
         state = None if found.note is None else decode_state(found.note)
-        if state is None or state.queue is None:
-            config = None if kept.queue_options is None else unpack_config(kept.queue_options)
-            queue = self._scheduler.make_queue(kept.queue, config)
-        else:
-            queue = self._scheduler.make_queue(state.queue)
+        name, options = kept.queue, kept.queue_options
+        if state is not None and state.queue is not None:
+            name, options = state.queue, state.queue_options
+        queue = self._scheduler.make_queue(name, None if options is None else unpack_config(options))
         message = Message(found.ident, found.place, queue, self._store)
         message.take_schedule(kept.meta)
         if state is not None:
@@ -309,6 +308,6 @@ def _stored(arrival: Arrival, queue: ScheduledQueue) -> Stored:
         envid=envelope.envid,
         session_id=arrival.session_id,
         dsn_allowed=arrival.tells_sender,
-        queue_options=pack_config(queue.config) if queue.is_by_code else None,
+        queue_options=queue.kept_options(),
         return_path=None if arrival.return_path is None else str(arrival.return_path),
     )

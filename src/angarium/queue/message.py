@@ -71,6 +71,8 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     """Its sender has been told that it is delayed."""
     last: str | None = None
     """What was said to its last attempt."""
+    queue_options: dict[str, Any] | None = None
+    """What `get_queue_config` answered for the queue that it has been moved to."""
 
 
 class Special(msgspec.Struct):
@@ -79,7 +81,7 @@ class Special(msgspec.Struct):
     expires: float | None = None
     """Its own end, Unix seconds, instead of its queue's `max_age`."""
     is_moved: bool = False
-    """It is in another queue than it was stored with."""
+    """It is in another queue than it was stored with, or its queue has other options."""
     held: str | None = None
     """As in `State`."""
     waits_for: str | None = None
@@ -233,8 +235,10 @@ class Message:
         special = self.special
         if special is None:
             return State(self.attempts, self.due, last=last)
-        queue = str(self.queue.name) if special.is_moved else None
-        return State(self.attempts, self.due, queue, special.held, special.delay_told, last)
+        queue, options = None, None
+        if special.is_moved:
+            queue, options = str(self.queue.name), self.queue.kept_options()
+        return State(self.attempts, self.due, queue, special.held, special.delay_told, last, options)
 
     def take_schedule(self, meta: Mapping[str, Any]) -> None:
         """Take the time of its first attempt and its own end from its metadata, if they stand there."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from angarium.policy.config import QueueConfig
 from angarium.policy.route import QueueName, parse_queue_name
+from angarium.queue.kept_config import pack_config
 from angarium.queue.message import Message
 from angarium.queue.timers import Timers
 
@@ -46,6 +48,10 @@ class ScheduledQueue:
     def routing_domain(self) -> str | None:
         """Where its mail goes instead of to its domain: the name says so, or else the configuration."""
         return self.name.routing_domain or self.config.routing_domain
+
+    def kept_options(self) -> dict[str, Any] | None:
+        """What a start needs of the answer of code; None where the options are those of files."""
+        return pack_config(self.config) if self.is_by_code else None
 
 
 class Scheduler:
@@ -96,11 +102,10 @@ class Scheduler:
             if not queue.is_by_code:
                 queue.config = self._configure(queue.name)
 
-    def configure_by_files(self, queue: ScheduledQueue) -> None:
-        """Take a queue's options from the configuration in force, also where a handler had answered."""
-        if queue.is_by_code:
-            queue.is_by_code = False
-            queue.config = self._configure(queue.name)
+    def configure_anew(self, queue: ScheduledQueue, config: QueueConfig | None) -> None:
+        """Take a queue's options from what a handler answers now, else from the configuration in force."""
+        queue.is_by_code = config is not None
+        queue.config = config or self._configure(queue.name)
 
     def add(self, message: Message) -> None:
         """Hold a message until it is due; at once to delivery if it is."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from angarium.mail.status import Reply, reply
+from angarium.policy.config import QueueConfig
 from angarium.policy.route import QueueName
 from angarium.queue.message import Message
 from angarium.queue.order import Order, Selector
@@ -47,6 +49,13 @@ class Yard(Protocol):
 
     def try_now(self, queue: ScheduledQueue) -> None:
         """Leave the site of a queue alone no longer."""
+
+
+class Place(NamedTuple):
+    """Where a message belongs: the name of a queue, and what `get_queue_config` answered for it."""
+
+    queue: str
+    config: QueueConfig | None
 
 
 class Done(msgspec.Struct, kw_only=True):
@@ -210,30 +219,43 @@ class Steering:
     async def reroute(self, selector: Selector, queue_of: Callable[[QueueName], str], reason: str) -> Done:
         """Let messages stand in another queue, and be due there now."""
         return await self._each(
-            selector, lambda message: self._move(message, queue_of(message.queue.name), reason)
+            selector, lambda message: self._reroute(message, queue_of(message.queue.name), reason)
         )
 
-    async def reevaluate(self, selector: Selector, queue_of: Callable[[Message], str], reason: str) -> Done:
-        """Let messages stand where the policy in force would put them, with the options of its files.
+    async def reevaluate(
+        self, selector: Selector, place: Callable[[Message], Awaitable[Place | None]], reason: str
+    ) -> Done:
+        """Let messages stand where the policy in force would put them, with the options that it has for that.
 
-        Those that change queues are due at once; what a handler once answered for a queue is forgotten.
+        Those that change queues are due at once. `place` answers None where a message stays as it is.
         """
-        return await self._each(selector, lambda message: self._evaluate(message, queue_of, reason))
+        done = Done()
+        async for batch in self._batches(selector):
+            places = {message: await place(message) for message in batch}
+            known = {message: found for message, found in places.items() if found is not None}
+            done.failed += len(places) - len(known)
+            self._act(list(known), partial(self._evaluate, known, reason), done)
+        return done
 
-    def _evaluate(self, message: Message, queue_of: Callable[[Message], str], reason: str) -> None:
-        try:
-            name = queue_of(message)
-        except SpoolError:
-            name = str(message.queue.name)
-        self._scheduler.configure_by_files(message.queue)
-        self._move(message, name, reason)
+    def _evaluate(self, places: dict[Message, Place], reason: str, message: Message) -> None:
+        found = places[message]
+        queue = self._scheduler.make_queue(found.queue, found.config)
+        self._scheduler.configure_anew(queue, found.config)
+        message.make_special().is_moved = True  # the spool is to keep what the queue's options are now
+        if queue is message.queue:
+            self._put_back(message)
+        else:
+            self._move(message, queue, reason)
 
-    def _move(self, message: Message, name: str, reason: str) -> None:
-        was = str(message.queue.name)
-        if name == was:
+    def _reroute(self, message: Message, name: str, reason: str) -> None:
+        if name == str(message.queue.name):
             self._scheduler.add(message)
-            return
-        self._scheduler.move(message, self._scheduler.make_queue(name))
+        else:
+            self._move(message, self._scheduler.make_queue(name), reason)
+
+    def _move(self, message: Message, queue: ScheduledQueue, reason: str) -> None:
+        was = str(message.queue.name)
+        self._scheduler.move(message, queue)
         message.make_special().is_moved = True
         message.attempts, message.due = 0, self._clock()
         self._settlement.tell_rebind(message, was, reason)
@@ -246,15 +268,21 @@ class Steering:
         applies: Callable[[Message], bool] = lambda _: True,
     ) -> Done:
         done = Done()
+        async for batch in self._batches(selector, applies):
+            self._act(batch, act, done)
+        return done
+
+    async def _batches(
+        self, selector: Selector, applies: Callable[[Message], bool] = lambda _: True
+    ) -> AsyncIterator[list[Message]]:
         batch: list[Message] = []
         async for message in self.select(selector):
             if applies(message):
                 batch.append(message)
             if len(batch) == STEP:
-                self._act(batch, act, done)
+                yield batch
                 batch = []
-        self._act(batch, act, done)
-        return done
+        yield batch
 
     def _act(self, batch: list[Message], act: Callable[[Message], None], done: Done) -> None:
         """Take messages to oneself, from their waiting or from delivery, and do it to each."""
