@@ -287,3 +287,44 @@ def test_an_unreachable_first_host(run):
         await hop.until(lambda: hop.open == 0, limit=60)
 
     assert run(test, zone=ZONE) == (Kind.DELIVERED, 0, 2)
+
+
+CHUNKING = "250-next.hop\n250-PIPELINING\n250 CHUNKING"
+
+
+def test_small_mail_leaves_in_one_piece(run):
+    """A next hop that offers CHUNKING and PIPELINING gets the content behind its envelope, as it is."""
+    [outcome], hop = attempt(run, {"ehlo": CHUNKING}, content=b"Subject: x\r\n\r\n.\r\n")
+    assert (outcome.kind, outcome.stage) == (Kind.DELIVERED, Stage.CONTENT)
+    assert hop.taken[0].content == b"Subject: x\r\n\r\n.\r\n"
+    assert [line.split()[0] for line in hop.commands[0]] == ["EHLO", "MAIL", "RCPT", "BDAT", "QUIT"]
+
+
+CHUNKED = [
+    ({"mail": "550 5.7.1 No"}, Kind.PERMANENT, Stage.MAIL, Blame.MESSAGE, False),
+    ({"rcpt": "550 5.1.1 Who"}, Kind.PERMANENT, Stage.RCPT, Blame.RECIPIENT, False),
+    ({"rcpt": "450 4.2.1 Later"}, Kind.TRANSIENT, Stage.RCPT, Blame.RECIPIENT, False),
+    ({"content": "554 5.6.0 No"}, Kind.PERMANENT, Stage.CONTENT, Blame.MESSAGE, False),
+    ({"content": "452 4.3.1 Full"}, Kind.TRANSIENT, Stage.CONTENT, Blame.MESSAGE, False),
+    ({"content": Do.CLOSE}, Kind.TRANSIENT, Stage.CONTENT, Blame.CONNECTION, True),
+    ({"content": Do.HANG}, Kind.TRANSIENT, Stage.CONTENT, Blame.HOST, True),
+    ({"mail": Do.HANG}, Kind.TRANSIENT, Stage.CONTENT, Blame.HOST, True),
+    ({"rcpt": Do.CLOSE}, Kind.TRANSIENT, Stage.CONTENT, Blame.CONNECTION, True),
+]
+
+
+@pytest.mark.parametrize(("script", "kind", "stage", "blame", "is_unknown"), CHUNKED)
+def test_content_that_went_ahead(run, script, kind, stage, blame, is_unknown):
+    """What a next hop says means what it means with DATA; once it has spoken and leaves, or falls silent, it
+    may have the message."""
+    [outcome], _ = attempt(run, {"ehlo": CHUNKING, **script})
+    assert (outcome.kind, outcome.stage, outcome.blame) == (kind, stage, blame)
+    assert outcome.is_unknown is is_unknown
+
+
+def test_who_leaves_without_a_word_has_not_read(run):
+    """A connection that ends before any reply is tried again at once, though the content had left."""
+    script = {"ehlo": CHUNKING, "mail": [Do.ACCEPT, Do.CLOSE]}
+    outcomes, hop = attempt(run, script, {"ehlo": CHUNKING}, number=2)
+    assert [outcome.kind for outcome in outcomes] == [Kind.DELIVERED, Kind.DELIVERED]
+    assert [taken.connection for taken in hop.taken] == [0, 1]

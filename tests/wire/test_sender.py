@@ -15,7 +15,8 @@ from angarium.wire.extensions import Extensions
 from angarium.wire.receiver import Limits, Receiver
 from angarium.wire.replies import PeerExtensions
 from angarium.wire.requests import encode_xtext
-from angarium.wire.sender import (
+from angarium.wire.sender import MAX_AHEAD, Sender
+from angarium.wire.sender_events import (
     AuthReply,
     ContentReply,
     DataReply,
@@ -27,7 +28,6 @@ from angarium.wire.sender import (
     QuitReply,
     RcptReply,
     RsetReply,
-    Sender,
     SenderEvent,
     StartTlsReply,
     TransactionEnded,
@@ -534,3 +534,82 @@ def test_any_chunking(size: int) -> None:
 def test_xtext() -> None:
     """xtext leaves printable ASCII but plus and equals alone."""
     assert encode_xtext("a+b=c~!") == "a+2Bb+3Dc~!"
+
+
+CHUNKING = b"250-s\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
+
+
+def chunking(answer: Answer = yes, **options: bool) -> tuple[Sender, Server]:
+    """A sender, and a server that offers CHUNKING."""
+    server = Server(answer, Extensions(size=0, chunking=True))
+    return connected(server, **options), server
+
+
+def test_content_goes_out_with_its_envelope() -> None:
+    """Where CHUNKING and PIPELINING are offered, all is said at once, dots as they are, whole lines."""
+    sender, server = chunking()
+    sender.start_transaction(envelope("a", "b"), [b"Subject: x\r\n\r\n", b".\r\n..end"])
+    assert sender.is_content_out
+    out = b"".join(sender.data_to_send())
+    assert out.endswith(b"BDAT 24 LAST\r\nSubject: x\r\n\r\n.\r\n..end\r\n")
+    sender.receive_data(server.exchange(out))
+    assert names(pull(sender)) == ["MailReply", "RcptReply", "RcptReply", "ContentReply", "TransactionEnded"]
+    assert server.contents == [b"Subject: x\r\n\r\n.\r\n..end\r\n"]
+    assert sender.is_idle
+    assert not sender.is_content_out
+
+
+def test_bare_line_ends_do_not_leave_in_a_chunk() -> None:
+    """A chunk is as canonical as content behind DATA: nothing in it can become a second message."""
+    sender, server = chunking()
+    sender.start_transaction(envelope("a"), [b"x\n.\nMAIL FROM:<evil@example.com>\r\n"])
+    talk(sender, server)
+    assert server.contents == [b"x\r\n.\r\nMAIL FROM:<evil@example.com>\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("options", "ehlo", "size"),
+    [
+        ({"chunking": False}, CHUNKING, 10),
+        ({"pipelining": False}, CHUNKING, 10),
+        ({}, b"250-s\r\n250 CHUNKING\r\n", 10),
+        ({}, b"250-s\r\n250 PIPELINING\r\n", 10),
+        ({}, CHUNKING, MAX_AHEAD + 1),
+        ({"lmtp": True}, CHUNKING, 10),
+    ],
+)
+def test_when_content_waits_for_354(options: dict[str, bool], ehlo: bytes, size: int) -> None:
+    """Content that is large, or that the next hop does not take in chunks, waits for its 354."""
+    sender = Sender("client.example", **options)
+    sender.receive_data(b"220 s\r\n")
+    pull(sender)
+    sender.send_ehlo()
+    sender.receive_data(ehlo)
+    pull(sender)
+    sender.data_to_send()
+    sender.start_transaction(envelope("a"), [b"x" * size])
+    assert not sender.is_content_out
+    assert b"BDAT" not in b"".join(sender.data_to_send())
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (Mail, ["MailReply", "TransactionEnded"]),
+        (Rcpt, ["MailReply", "RcptReply", "TransactionEnded"]),
+        (Content, ["MailReply", "RcptReply", "ContentReply", "TransactionEnded"]),
+    ],
+)
+def test_a_refused_chunk(refused: type, told: list[str]) -> None:
+    """Whatever is refused, its replies are told as with DATA, and the next transaction begins afresh."""
+    refusals = [reply(550, "5.7.1 no")]
+    sender, server = chunking(
+        lambda event: refusals.pop() if isinstance(event, refused) and refusals else yes(event)
+    )
+    sender.start_transaction(envelope("a"), [b"one\r\n"])
+    assert names(talk(sender, server)) == told
+    sender.start_transaction(envelope("a"), [b"two\r\n"])
+    assert names(talk(sender, server))[-2:] == ["ContentReply", "TransactionEnded"]
+    assert server.contents[-1] == b"two\r\n"
+    resets = [event for event in server.events if isinstance(event, Rset)]
+    assert len(resets) == (0 if refused is Mail else 1)

@@ -28,17 +28,18 @@ from angarium.policy.shaping import Credentials
 from angarium.queue.passage import Passage
 from angarium.wire.events import NEED_DATA
 from angarium.wire.framing import Octets
-from angarium.wire.sender import (
+from angarium.wire.sender import Sender
+from angarium.wire.sender_events import (
     AuthReply,
     Disconnected,
     EhloReply,
     Greeting,
     ProtocolError,
-    Sender,
     SenderEvent,
     StartTlsReply,
     Unsolicited,
 )
+from angarium.wire.sender_events import Stage as Awaited
 
 HANDSHAKE_PAUSE = 600.0
 """Seconds for which a host whose handshake failed gets clear text, where that is allowed."""
@@ -114,7 +115,7 @@ class Link:
     def _new_sender(self) -> Sender:
         source = self._way.source
         name = self._options.ehlo_domain or (source.ehlo_domain if source else None)
-        return Sender(name or self._setup.ehlo_name, lmtp=self._way.is_lmtp)
+        return Sender(name or self._setup.ehlo_name, lmtp=self._way.is_lmtp, chunking=self._options.chunking)
 
     async def open(self) -> None:
         """Connect, say EHLO, and do what else has to come before MAIL. Raises Trouble."""
@@ -268,9 +269,11 @@ class Link:
 
     def start(self, envelope: Envelope, content: Sequence[Octets]) -> None:
         """Begin a transaction; `flush` sends it. Raises ValueError for an envelope that cannot be said."""
-        self.stage = Stage.MAIL
         self.sender.start_transaction(envelope, content)
-        self.renew()
+        if self.sender.is_content_out:
+            self.reach(Stage.CONTENT, sum(map(len, content)))
+        else:
+            self.reach(Stage.MAIL)
 
     def reach(self, stage: Stage, size: int = 0) -> None:
         """A stage is reached; with CONTENT, so many octets are on their way."""
@@ -321,8 +324,10 @@ class Link:
 
     def fault(self, cause: Cause, detail: str = "") -> NoReturn:
         """Something other than a reply has come of the stage. Raises Trouble."""
-        answer = fault_reply(self.stage, cause, detail)
-        raise Trouble(RULINGS[self.stage][cause], self.stage, answer, is_local=True)
+        stage = self.stage
+        if stage is Stage.CONTENT and cause is Cause.LOST and self.sender.during == Awaited.MAIL.value:
+            stage = Stage.MAIL  # who leaves without a word has not read the content either
+        raise Trouble(RULINGS[stage][cause], stage, fault_reply(stage, cause, detail), is_local=True)
 
     def flush(self) -> None:
         """Write all that waits, in one go."""

@@ -36,7 +36,7 @@ from angarium.mail.status import Reply
 from angarium.queue.message import Message
 from angarium.spool.errors import SpoolError
 from angarium.wire.events import NEED_DATA
-from angarium.wire.sender import (
+from angarium.wire.sender_events import (
     ContentReply,
     DataReply,
     MailReply,
@@ -275,17 +275,17 @@ class Session:
     # --- replies ---
 
     def _on_mail(self, event: MailReply) -> None:
-        self._go_on(judge(Stage.MAIL, event.reply), event.reply, Stage.RCPT)
+        self._go_on(Stage.MAIL, judge(Stage.MAIL, event.reply), event.reply, Stage.RCPT)
 
     def _on_rcpt(self, event: RcptReply) -> None:
-        self._go_on(judge_recipient(event.reply, accepted_before=0), event.reply, Stage.DATA)
+        self._go_on(Stage.RCPT, judge_recipient(event.reply, accepted_before=0), event.reply, Stage.DATA)
 
     def _on_data(self, event: DataReply) -> None:
         if event.reply.is_intermediate:
             assert self._message is not None
             self._link.reach(Stage.CONTENT, self._message.size)
         else:
-            self._go_on(judge(Stage.DATA, event.reply), event.reply, Stage.DATA)
+            self._go_on(Stage.DATA, judge(Stage.DATA, event.reply), event.reply, Stage.DATA)
 
     def _on_content(self, event: ContentReply) -> None:
         ruling = judge(Stage.CONTENT, event.reply)
@@ -298,14 +298,14 @@ class Session:
         self._is_reused = True
         self._proceed()
 
-    def _go_on(self, ruling: Ruling, answer: Reply, next_stage: Stage) -> None:
+    def _go_on(self, stage: Stage, ruling: Ruling, answer: Reply, next_stage: Stage) -> None:
         """Wait for the next reply, or settle the message by this one. Raises Trouble."""
-        if ruling.blame is Blame.NOBODY:
+        if ruling.ends_connection:
+            raise Trouble(ruling, stage, answer)
+        if ruling.blame is not Blame.NOBODY:
+            self._settle(ruling, stage, answer)
+        elif not self._link.sender.is_content_out:
             self._link.reach(next_stage)
-        elif ruling.ends_connection:
-            raise Trouble(ruling, self._link.stage, answer)
-        else:
-            self._settle(ruling, self._link.stage, answer)
 
     def _settle(self, ruling: Ruling, stage: Stage, answer: Reply, *, is_local: bool = False) -> None:
         """The message has its outcome."""

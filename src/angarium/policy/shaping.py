@@ -73,6 +73,8 @@ class PathOptions(msgspec.Struct, frozen=True, kw_only=True):
     starttls_timeout: float = 30.0
     """For the whole handshake."""
     auth_timeout: float = 60.0
+    chunking: bool = True
+    """Where CHUNKING is offered, small mail goes out in one piece with its envelope (RFC 3030)."""
     tls: str = "opportunistic"
     tls_ca: str | None = None
     """A PEM file of authorities to believe in place of the system's."""
@@ -115,6 +117,7 @@ OPTIONS: dict[str, values.Parser] = {
     "command_timeout": duration,
     "starttls_timeout": duration,
     "auth_timeout": duration,
+    "chunking": values.boolean,
     "tls": values.one_of(*TLS_MODES),
     "tls_ca": values.text,
     "ehlo_domain": values.domain,

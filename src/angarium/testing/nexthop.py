@@ -3,7 +3,8 @@
 Answers "what does delivery do when …": refuse, close, hang, or talk nonsense, at any stage, on the first
 connection and not on the second. Promises: connection n follows the n-th script (later ones accept
 everything), a stage's n-th command its n-th step; what it was told is kept; `until` waits for what is to
-happen, so that no test sleeps. Commands that come together are answered together.
+happen, so that no test sleeps. Commands that come together are answered together. BDAT is taken too; a
+script's `ehlo` has to offer it.
 """
 
 from __future__ import annotations
@@ -158,6 +159,8 @@ class _Session(asyncio.Protocol):
         self._out: list[bytes] = []
         self._in_content = False
         self._in_auth = False
+        self._chunk: int | None = None
+        """Octets of the last chunk, which is coming (RFC 3030)."""
         self._layer: Layer | None = None
         self._nonsense = b""
         self._is_deaf = False
@@ -187,7 +190,7 @@ class _Session(asyncio.Protocol):
             self.transport.write(self._nonsense)
             self._nonsense = b""
         self._input += data if self._layer is None else self._decrypt(self._layer, data)
-        while not self._is_deaf and (self._content() if self._in_content else self._command()):
+        while not self._is_deaf and self._next():
             pass
         self._flush()
 
@@ -212,6 +215,11 @@ class _Session(asyncio.Protocol):
             self._out.clear()
         self._hop.changed()
 
+    def _next(self) -> bool:
+        if self._chunk is not None:
+            return self._take_chunk(self._chunk)
+        return self._content() if self._in_content else self._command()
+
     def _command(self) -> bool:
         line, found, rest = self._input.partition(b"\r\n")
         if not found:
@@ -219,6 +227,9 @@ class _Session(asyncio.Protocol):
         self._input = rest
         text = line.decode("utf-8", "replace")
         self._hop.commands[self._number].append(text)
+        if text.startswith("BDAT ") and text.endswith(" LAST"):
+            self._chunk = int(text.split()[1])
+            return True
         stage = "auth" if self._in_auth else text.partition(" ")[0].lower()
         code = self._say("503 5.5.1 Not now") if self._is_early(stage) else self._answer(stage, text)
         if stage in ("mail", "rset") and code == "250":
@@ -262,13 +273,26 @@ class _Session(asyncio.Protocol):
             return False
         self._input = rest
         self._in_content = False
-        plain = (content + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
+        self._take((content + b"\r\n").replace(b"\r\n.", b"\r\n")[2:])
+        return True
+
+    def _take_chunk(self, size: int) -> bool:
+        if len(self._input) < size:
+            return False
+        chunk, self._input, self._chunk = self._input[:size], self._input[size:], None
+        if self._recipients:
+            self._take(chunk)
+        else:
+            self._say("503 5.5.1 Nobody wants it")
+        return True
+
+    def _take(self, content: bytes) -> None:
+        """Answer content, and keep it if that is accepted."""
         is_encrypted = self._layer is not None
-        taken = Taken(self._sender or "", self._recipients, plain, self._number, is_encrypted)
+        taken = Taken(self._sender or "", self._recipients, content, self._number, is_encrypted)
         self._sender, self._recipients = None, []
         if self._answer("content").startswith("2"):
             self._hop.take(taken)
-        return True
 
     def _answer(self, stage: str, line: str = "") -> str:
         """Do the next step of a stage; returns the code that was said, or ""."""

@@ -208,20 +208,33 @@ def wire_content(parts: Sequence[Octets]) -> list[Octets]:
     Parts that are canonical, end with CRLF and need no stuffing are passed on as they are. What is not
     canonical is made so: a next hop less strict than this one must not find a second message in it.
     """
-    content = [part for part in parts if len(part)]
-    if any(part[-2:] != CRLF for part in content[:-1]):
-        content = [b"".join(content)]
     out: list[Octets] = []
-    for part in content:
-        out += _stuffed(part)
+    for part in _whole_lines(parts):
+        out += _stuffed(_canonical_part(part))
     out.append(b".\r\n" if not out or out[-1][-2:] == CRLF else _END)
     return out
 
 
-def _stuffed(part: Octets) -> Iterable[Octets]:
+def chunk_content(parts: Sequence[Octets]) -> list[Octets]:
+    """Content as it goes into a chunk (RFC 3030): canonical as in `wire_content`, with a final CRLF."""
+    out: list[Octets] = [_canonical_part(part) for part in _whole_lines(parts)]
+    if out and out[-1][-2:] != CRLF:
+        out.append(CRLF)
+    return out
+
+
+def _whole_lines(parts: Sequence[Octets]) -> list[Octets]:
+    """Parts that end with whole lines, but for the last one."""
+    content = [part for part in parts if len(part)]
+    return [b"".join(content)] if any(part[-2:] != CRLF for part in content[:-1]) else content
+
+
+def _canonical_part(part: Octets) -> bytes:
     octets = part if isinstance(part, bytes) else bytes(part)
-    if not is_canonical(octets):
-        octets = part = canonical(octets)
+    return octets if is_canonical(octets) else canonical(octets)
+
+
+def _stuffed(octets: bytes) -> Iterable[Octets]:
     if _DOT_LINE.search(octets):
-        octets = part = octets.replace(b"\r\n.", b"\r\n..")
-    return (b".", part) if octets[:1] == b"." else (part,)
+        octets = octets.replace(b"\r\n.", b"\r\n..")
+    return (b".", octets) if octets[:1] == b"." else (octets,)

@@ -1,12 +1,13 @@
-"""The sending side of SMTP and LMTP, without input or output (RFC 5321, 2920, 2033, 1870, 6531, 3461).
+"""The sending side of SMTP and LMTP, without input or output (RFC 5321, 2920, 2033, 1870, 3030, 6531, 3461).
 
 Answers "what did the next hop say to which of my commands?". Octets go in with `receive_data`, events come
 out of `next_event`; commands and content come out of `data_to_send` as a list of pieces, so that content is
 not copied.
 
 Promises: replies are matched to commands and recipients in order, with PIPELINING and without; content is
-sent only after a 354 with at least one recipient accepted, otherwise a 354 gets a lone dot; a transaction
-that began ends with TransactionEnded, Disconnected or ProtocolError; after a refused MAIL the replies to the
+sent only after a 354 with at least one recipient accepted, otherwise a 354 gets a lone dot; where CHUNKING
+and PIPELINING are offered, a small content goes out in one piece with its envelope; a transaction that began
+ends with TransactionEnded, Disconnected or ProtocolError; after a refused MAIL the replies to the
 rest of its group are not told; what was left open is reset before the next transaction. Refuses to decide
 whether mail may go: parameters that the server does not offer are left out, and whether that is acceptable is
 delivery's to know.
@@ -19,152 +20,36 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from angarium.mail.envelope import Envelope
 from angarium.mail.status import Reply
-from angarium.wire.events import NEED_DATA, NeedData
-from angarium.wire.framing import CRLF, Octets, wire_content
+from angarium.wire.events import NEED_DATA
+from angarium.wire.framing import CRLF, Octets, chunk_content, wire_content
 from angarium.wire.replies import NotAReply, PeerExtensions, ReplyReader
 from angarium.wire.requests import mail_command, rcpt_command
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Greeting:
-    """The server's first words; other than 220, it does not want mail."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class EhloReply:
-    """The answer to EHLO, LHLO or HELO, with what it offers."""
-
-    reply: Reply
-    extensions: PeerExtensions
-
-
-@dataclass(frozen=True, slots=True)
-class StartTlsReply:
-    """The answer to STARTTLS; after 220 shake hands, then `Sender.restart`."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class AuthReply:
-    """An answer within AUTH: 235, a refusal, or 334 with a challenge in base64."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class MailReply:
-    """The answer to MAIL; a refusal is every recipient's."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class RcptReply:
-    """The answer to the RCPT of one recipient, by its place in the envelope."""
-
-    index: int
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class DataReply:
-    """The answer to DATA, where a recipient was accepted; a refusal is every accepted recipient's."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class ContentReply:
-    """The final answer: for all accepted recipients (index None), or for one of them (LMTP)."""
-
-    reply: Reply
-    index: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionEnded:
-    """All that belongs to the transaction has been said."""
-
-
-@dataclass(frozen=True, slots=True)
-class RsetReply:
-    """The answer to `send_rset`."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class QuitReply:
-    """The answer to QUIT."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class Unsolicited:
-    """A 421 that answers nothing: the server is about to close."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The server has gone, or said 421 before; `during` names what had no answer yet (a Stage's value)."""
-
-    during: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProtocolError:
-    """The server sent something else than a reply; nothing more is understood on this connection."""
-
-    text: str
-    during: str
-
-
-class Stage(Enum):
-    """What a reply is awaited for."""
-
-    __hash__ = object.__hash__  # Enum hashes its name in Python, and tables are asked all the time
-
-    GREETING = "greeting"
-    EHLO = "ehlo"
-    HELO = "helo"
-    STARTTLS = "starttls"
-    AUTH = "auth"
-    MAIL = "mail"
-    RCPT = "rcpt"
-    DATA = "data"
-    CONTENT = "content"
-    """The final dot was handed out: the server may have taken the message, whatever is heard from now on."""
-    RSET = "rset"
-    QUIT = "quit"
-
-
-_Told = (
-    Greeting
-    | EhloReply
-    | StartTlsReply
-    | AuthReply
-    | MailReply
-    | RcptReply
-    | DataReply
-    | ContentReply
-    | TransactionEnded
-    | RsetReply
-    | QuitReply
-    | Unsolicited
+from angarium.wire.sender_events import (
+    AuthReply,
+    ContentReply,
+    DataReply,
+    Disconnected,
+    EhloReply,
+    Greeting,
+    MailReply,
+    ProtocolError,
+    QuitReply,
+    RcptReply,
+    RsetReply,
+    SenderEvent,
+    Stage,
+    StartTlsReply,
+    Told,
+    TransactionEnded,
+    Unsolicited,
 )
-SenderEvent = _Told | Disconnected | ProtocolError | NeedData
+
+MAX_AHEAD = 128 * 1024
+"""Octets of content that are sent behind RCPT, before it is known whether anybody wants them."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(slots=True)
@@ -176,6 +61,8 @@ class _Transaction:
     content: Sequence[Octets]
     grouped: bool
     """MAIL, RCPT and DATA went out in one group."""
+    is_ahead: bool
+    """The content went out with them, in a chunk (RFC 3030)."""
     accepted: list[int]
     failed: bool = False
     """MAIL was refused: what comes in answer to the rest of the group is noise."""
@@ -184,16 +71,19 @@ class _Transaction:
 class Sender:
     """One connection's protocol state, towards one next hop."""
 
-    def __init__(self, ehlo_name: str, *, lmtp: bool = False, pipelining: bool = True) -> None:
+    def __init__(
+        self, ehlo_name: str, *, lmtp: bool = False, pipelining: bool = True, chunking: bool = True
+    ) -> None:
         self.extensions = PeerExtensions()
         """What the server offered last."""
         self._name = ehlo_name
         self._lmtp = lmtp
         self._may_pipeline = pipelining
+        self._may_chunk = chunking and not lmtp
         self._replies = ReplyReader()
         self._output: list[Octets] = []
         self._awaited: deque[tuple[Stage, int | None]] = deque([(Stage.GREETING, None)])
-        self._events: deque[_Told] = deque()
+        self._events: deque[Told] = deque()
         self._transaction: _Transaction | None = None
         self._open = False  # the server may still hold a transaction that must be reset
         self._resetting = False  # the RSET under way is our own affair
@@ -219,6 +109,11 @@ class Sender:
     def is_idle(self) -> bool:
         """Whether a command or a transaction may be sent now."""
         return not self._awaited and self._transaction is None and self._ended is None
+
+    @property
+    def is_content_out(self) -> bool:
+        """Whether the content went out with its envelope: the server may have it before a reply is heard."""
+        return self._transaction is not None and self._transaction.is_ahead
 
     def next_event(self) -> SenderEvent:
         """The next thing the server said; NEED_DATA when there is nothing."""
@@ -364,21 +259,27 @@ class Sender:
         commands += [rcpt_command(recipient, self.extensions) for recipient in envelope.recipients]
         if any(map(_CONTROL.search, commands)):
             raise ValueError("control character in an envelope")
-        self._transaction = _Transaction(commands, content, grouped, [])
+        is_ahead = grouped and self._may_chunk and self.extensions.chunking and size <= MAX_AHEAD
+        self._transaction = _Transaction(commands, content, grouped, is_ahead, [])
         if self._open:
             self._resetting = True
             self._say(Stage.RSET, "RSET")
         if grouped:
-            self._say_group(commands)
+            self._say_group(self._transaction)
         elif not self._resetting:
             self._say(Stage.MAIL, commands[0])
 
-    def _say_group(self, commands: list[str]) -> None:
-        """MAIL, every RCPT and DATA in one piece (RFC 2920 section 3.1)."""
-        self._output.append("\r\n".join([*commands, "DATA", ""]).encode())
+    def _say_group(self, transaction: _Transaction) -> None:
+        """MAIL, every RCPT, and DATA or the content itself, in one piece (RFC 2920 section 3.1, RFC 3030)."""
+        commands, last, chunk = transaction.commands, Stage.DATA, []
+        if transaction.is_ahead:
+            last, chunk = Stage.CONTENT, chunk_content(transaction.content)
+        data = f"BDAT {sum(map(len, chunk))} LAST" if transaction.is_ahead else "DATA"
+        self._output.append("\r\n".join([*commands, data, ""]).encode())
+        self._output += chunk
         self._awaited.append((Stage.MAIL, None))
         self._awaited.extend((Stage.RCPT, index) for index in range(len(commands) - 1))
-        self._awaited.append((Stage.DATA, None))
+        self._awaited.append((last, None))
 
     def _take_in_transaction(
         self, transaction: _Transaction, stage: Stage, index: int | None, answer: Reply
@@ -441,7 +342,8 @@ class Sender:
             self._finish()
 
     def _take_content(self, transaction: _Transaction, index: int | None, answer: Reply) -> None:
-        self._open = False
+        # What a refused chunk leaves behind nobody knows before RSET (RFC 3030 section 2).
+        self._open = transaction.is_ahead and not transaction.failed and not answer.is_positive
         if transaction.accepted:
             self._events.append(ContentReply(answer, index))
         if not self._awaited:
