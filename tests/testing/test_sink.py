@@ -174,3 +174,53 @@ def test_stopping_ends_open_sessions():
         assert waiting.is_closed()
         assert idle.is_closed()
     assert sink.counters.open == 0
+
+
+CHUNKS = "EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 5\r\n.\r\n..BDAT 6 LAST\r\nend\r\n\r"
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 1000])
+def test_chunks_are_taken_by_their_length(step: int):
+    """BDAT takes as many octets as it says, dots and bare line ends included, however they are cut."""
+    octets = (CHUNKS + "MAIL FROM:<>\r\nRCPT TO:<c@y>\r\nBDAT 0 LAST\r\nQUIT\r\n").encode()
+    with talking() as (client, _, received):
+        client.reply()
+        for start in range(0, len(octets), step):
+            client.say(octets[start : start + step], 0)
+        codes = [client.reply()[:3] for _ in range(9)]
+    assert codes == ["250"] * 8 + ["221"]
+    assert [(message.content, message.size) for message in received] == [(b".\r\n..end\r\n\r", 11), (b"", 0)]
+
+
+def test_chunks_that_are_refused_are_read_to_their_end():
+    """Octets of a chunk are never taken for commands, whatever the reply; the next transaction is good."""
+    with talking((Action.REFUSE, "data=451 no")) as (client, _, received):
+        client.say("EHLO c\r\n", 2)
+        early = client.say("BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", 2)
+        refused = client.say(
+            "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n", 4
+        )
+        good = client.say("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 1 LAST\r\nx", 3)
+    assert [reply[:3] for reply in early + refused + good] == ["503", "250"] + [
+        "250",
+        "250",
+        "451",
+        "503",
+    ] + ["250"] * 3
+    assert [message.content for message in received] == [b"x"]
+
+
+def test_a_chunk_of_unknown_length_ends_the_session():
+    """What follows a BDAT that cannot be read might be anything, so nothing of it is heard."""
+    with talking() as (client, _, received):
+        client.say("EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", 4)
+        assert [reply[:3] for reply in client.say("BDAT many LAST\r\nNOOP\r\n", 2)] == ["501", ""]
+    assert received == []
+
+
+def test_a_transaction_in_chunks_stays_one():
+    """After the first chunk there is no further recipient, and no DATA, until RSET."""
+    with talking() as (client, _, _received):
+        client.say("EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 1\r\nx", 5)
+        replies = client.say("RCPT TO:<c@y>\r\nDATA\r\nMAIL FROM:<>\r\nRSET\r\nMAIL FROM:<>\r\n", 5)
+    assert [reply[:3] for reply in replies] == ["503", "503", "503", "250", "250"]

@@ -3,9 +3,9 @@
 Answers "what does my sender do when the next hop …?", and takes mail as fast as a load test can send it: the
 content is scanned in place for its end and kept only where somebody asks for it.
 
-Promises: commands that arrive together are answered together and in order, also behind a delay; a final reply
-is sent after the message has been counted and handed to `on_message`. Refuses to be a mail server: no TLS, no
-AUTH, addresses are taken as they come.
+Content comes by DATA or in chunks by BDAT (RFC 3030). Promises: commands that arrive together are answered
+together and in order, also behind a delay; a final reply is sent after the message has been counted and
+handed to `on_message`. Refuses to be a mail server: no TLS, no AUTH, addresses are taken as they come.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
+from angarium.testing.contents import Chunked, Dotted
 from angarium.testing.rules import ACCEPT, Action, Rules, Verdict
 
-EXTENSIONS = ("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+EXTENSIONS = ("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING")
 MAX_COMMAND = 16 * 1024
 """Octets of one command line; above, the connection is closed (RFC 5321 section 4.5.3.1 asks for 512)."""
-MAX_CONTENT = 1 << 30
 
 _READ_SIZE = 256 * 1024
-_END = b"\r\n.\r\n"
 # The path of MAIL and RCPT: what stands in angle brackets, where a quoted local part may hold a bracket.
 _PATH = re.compile(rb'[^:]*:\s*<((?:"(?:[^"\\]|\\.)*"|[^">])*)>')
+_CHUNK = re.compile(rb"BDAT +([0-9]{1,10})( +LAST)? *", re.IGNORECASE)  # RFC 3030 section 2
+_IN_CHUNKS = b"503 5.5.1 BDAT has begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,7 @@ class Session(asyncio.BufferedProtocol):
         self._rules = sink.rules
         self._rest = b""  # the beginning of a command, or what waits behind a delay
         self._out: list[bytes] = []
-        self._is_in_content = False
-        self._tail = b""  # the last octets of content so far, which may begin its end
-        self._size = 0
-        self._parts: list[bytes] | None = None
+        self._taking: Dotted | Chunked | None = None  # the content, where what comes next belongs to it
         self._is_deaf = False  # hangs: reads on only to see the connection end
         self._timer: asyncio.TimerHandle | None = None
         self._helo = ""
@@ -137,6 +135,7 @@ class Session(asyncio.BufferedProtocol):
     def _reset(self) -> None:
         self._sender: str | None = None
         self._recipients: list[str] = []
+        self._chunks: Chunked | None = None
 
     # --- the transport's side ---
 
@@ -183,8 +182,8 @@ class Session(asyncio.BufferedProtocol):
         """Take everything in `data[:end]`; what cannot be taken yet is kept in `_rest`."""
         start = 0
         while start < end and self._timer is None and not self._is_deaf:
-            if self._is_in_content:
-                start = self._take_content(data, start, end)
+            if self._taking is not None:
+                start = self._take_content(self._taking, data, start, end)
                 continue
             newline = data.find(b"\r\n", start, end)
             if newline < 0:
@@ -192,30 +191,24 @@ class Session(asyncio.BufferedProtocol):
             line = bytes(data[start:newline])
             start = newline + 2
             self._command(line)
-        self._rest = bytes(data[start:end])
-        if len(self._rest) > MAX_COMMAND and self._timer is None:
-            self._say(b"421 4.5.2 Line too long")
-            self._drop()
+        if start < end:
+            self._rest = bytes(data[start:end])
+            if len(self._rest) > MAX_COMMAND and self._timer is None:
+                self._say(b"421 4.5.2 Line too long")
+                self._drop()
         self._flush()
 
-    def _take_content(self, data: bytes | bytearray, start: int, end: int) -> int:
-        """Take content up to its final dot or to the end of what is there; returns where it stopped."""
-        seam = self._tail + data[start : start + 4]
-        found = seam.find(_END)
-        stop = start + found + len(_END) - len(self._tail) if found >= 0 else self._find_end(data, start, end)
-        self._size += (stop or end) - start
-        if self._parts is not None:
-            self._parts.append(bytes(data[start : stop or end]))
-        if not stop:
-            self._tail = bytes(self._tail + data[max(start, end - 4) : end])[-4:]
+    def _take_content(self, content: Dotted | Chunked, data: bytes | bytearray, start: int, end: int) -> int:
+        """Take content up to its end or to the end of what is there; returns where it stopped."""
+        stop = content.take(data, start, end)
+        if stop < 0:
             return end
-        self._is_in_content = False
-        self._content_ended()
+        self._taking = None
+        if isinstance(content, Chunked):
+            self._chunk_ended(content)
+        else:
+            self._content_ended(content)
         return stop
-
-    def _find_end(self, data: bytes | bytearray, start: int, end: int) -> int:
-        found = data.find(_END, start, end)
-        return found + len(_END) if found >= 0 else 0
 
     # --- replies ---
 
@@ -227,7 +220,7 @@ class Session(asyncio.BufferedProtocol):
             self._transport.write(b"".join(self._out))
             self._out.clear()
 
-    def _answer(self, stage: str, subjects: list[str], reply: bytes) -> bool:
+    def _answer(self, stage: str, subjects: Sequence[str], reply: bytes) -> bool:
         """Give `reply` unless a rule says otherwise; True if the reply is ours and was given at once."""
         verdict = self._rules.verdict(stage, subjects)
         if verdict is ACCEPT:
@@ -305,40 +298,58 @@ class Session(asyncio.BufferedProtocol):
         limit = self._sink.options.max_recipients
         if recipient is None:
             self._say(b"501 5.1.3 Syntax: RCPT TO:<address>")
-        elif self._sender is None:
-            self._say(b"503 5.5.1 MAIL first")
+        elif self._sender is None or self._chunks is not None:
+            self._say(b"503 5.5.1 MAIL first" if self._sender is None else _IN_CHUNKS)
         elif limit and len(self._recipients) >= limit:
             self._refuse("rcpt", b"452 4.5.3 Too many recipients")
         elif self._answer("rcpt", [recipient], b"250 2.1.5 OK"):
             self._recipients.append(recipient)
 
     def _data(self, line: bytes) -> None:
-        if not self._recipients:
-            self._say(b"503 5.5.1 RCPT first" if self._sender is not None else b"503 5.5.1 MAIL first")
+        if self._chunks is not None:
+            self._say(_IN_CHUNKS)
+        elif not self._recipients:
+            self._say(self._missing())
         elif self._answer("data", self._recipients, b"354 Go on"):
-            self._is_in_content = True
-            self._tail = b"\r\n"
-            self._size = 0
-            self._parts = [] if self._sink.options.keeps_content else None
+            self._taking = Dotted(keeps=self._sink.options.keeps_content)
 
-    def _content_ended(self) -> None:
-        limit = self._sink.options.max_size
-        size = self._size - len(_END) + 2  # the line end before the dot is the content's own
+    def _bdat(self, line: bytes) -> None:
+        """Take the octets, also those that will be refused: nobody waits for a reply before they come."""
+        match = _CHUNK.fullmatch(line)
+        if match is None:  # how many octets follow is not known, so nothing after this can be understood
+            self._say(b"501 5.5.4 Syntax: BDAT size [LAST]")
+            self._drop()
+            return
+        if self._chunks is None:
+            self._chunks = Chunked(keeps=self._sink.options.keeps_content)
+        self._chunks.expect(int(match[1]), is_last=match[2] is not None)
+        if self._chunks.missing:
+            self._taking = self._chunks
+        else:
+            self._chunk_ended(self._chunks)
+
+    def _chunk_ended(self, content: Chunked) -> None:
+        if not self._recipients:
+            self._chunks = None
+            self._say(self._missing())
+        elif content.is_last:
+            self._content_ended(content)
+        elif not self._answer("data", self._recipients, b"250 2.0.0 Octets received"):
+            self._reset()
+
+    def _missing(self) -> bytes:
+        return b"503 5.5.1 RCPT first" if self._sender is not None else b"503 5.5.1 MAIL first"
+
+    def _content_ended(self, content: Dotted | Chunked) -> None:
+        limit, size = self._sink.options.max_size, content.size
         message = Received(
-            self._peer, self._helo, self._sender or "", tuple(self._recipients), size, self._content()
+            self._peer, self._helo, self._sender or "", tuple(self._recipients), size, content.octets()
         )
         self._reset()
         if limit and size > limit:
             self._refuse("content", b"552 5.3.4 Too big")
-        elif self._answer("content", list(message.recipients), b"250 2.0.0 OK"):
+        elif self._answer("content", message.recipients, b"250 2.0.0 OK"):
             self._sink.take(message)
-
-    def _content(self) -> bytes:
-        """The content before its dots were stuffed, also such as `wire.framing` would refuse."""
-        if self._parts is None:
-            return b""
-        stuffed = b"\r\n" + b"".join(self._parts)
-        return stuffed[: 2 - len(_END)].replace(b"\r\n.", b"\r\n")[2:]
 
     def _rset(self, line: bytes) -> None:
         self._reset()
@@ -357,6 +368,7 @@ class Session(asyncio.BufferedProtocol):
         b"MAIL": _mail,
         b"RCPT": _rcpt,
         b"DATA": _data,
+        b"BDAT": _bdat,
         b"RSET": _rset,
         b"NOOP": _noop,
         b"QUIT": _quit,
