@@ -307,3 +307,18 @@ def test_no_connection_while_stopping(serve):
             socket.create_connection(address, timeout=1)
 
     serve(test)
+
+
+@pytest.mark.parametrize("header", [b"Subject: a\0b\r\n", b"Subject: a\r\n\0\r\n", b"X-\0: a\r\n"])
+def test_nul_in_the_header(serve, header):
+    """What is relayed has no NUL in its header, where readers differ about it; in its body it stays."""
+
+    async def test(house):
+        client = await house.connect()
+        content = b"From: a@customer.example\r\n" + header
+        assert (await client.send(SENDER, OUT, content=content + b"\r\nx\r\n")).startswith("550 5.6.0")
+        assert house.records("Rejection")[-1]["recipient"] == OUT
+        assert (await client.send(SENDER, OUT, content=b"Subject: x\r\n\r\na\0b\r\n")).startswith("250")
+        assert (await house.arrived())[0].content.endswith(b"a\0b\r\n")
+
+    serve(test)

@@ -14,9 +14,11 @@ from ipaddress import IPv4Address, IPv6Address
 
 import idna
 
-MAX_LOCAL_PART = 64  # octets: RFC 5321 section 4.5.3.1.1
 MAX_DOMAIN = 255  # octets: RFC 5321 section 4.5.3.1.2
-MAX_PATH = 256  # octets, brackets included: RFC 5321 section 4.5.3.1.3
+MAX_PATH = 256
+"""Octets, brackets included (RFC 5321 section 4.5.3.1.3). Within it a local part may be longer than the 64
+octets that everybody takes (section 4.5.3.1.1), as those of VERP and SRS are.
+"""
 
 # UTF8-non-ascii of RFC 6531 section 3.3, without what reads as something else: control characters, line and
 # paragraph separators, overrides of direction, lone surrogates.
@@ -99,11 +101,10 @@ def parse_mailbox(text: str) -> Address:
     if match is None:
         raise AddressError(f"not an address: {text[:80]!r}")
     local_part = match["local"]
-    if len(local_part.encode()) > MAX_LOCAL_PART:
-        raise AddressError("local part longer than 64 octets")
-    if len(text.encode()) > MAX_PATH - len("<>"):
+    domain = normalize_domain(match["domain"])
+    if len(local_part.encode()) + len(domain) > MAX_PATH - len("<@>"):
         raise AddressError("path longer than 256 octets")
-    return Address(local_part, normalize_domain(match["domain"]))
+    return Address(local_part, domain)
 
 
 @lru_cache(maxsize=8192)

@@ -48,6 +48,8 @@ OWN_RIGHTS = frozenset({"relay_hosts", "relay_from", "relay_from_authz"})
 """Rights of the sender: those who have one are told of failures; strangers, whose sender may be forged, are
 not.
 """
+NUL_IN_HEADER = reply(550, "5.6.0 the header holds a NUL")
+"""RFC 5322 forbids it, and readers that stop at it see other fields than those that drop it."""
 MAX_INLINE = 64 * 1024
 """Octets that are examined at once; more are examined in a thread, so that other sessions go on."""
 NO_TRACE = Trace()
@@ -112,10 +114,11 @@ class _Taking:
         self.queue: str | None = None
         self.chosen: dict[str, Any] = {}
         """Metadata that the message's own header asked for."""
+        self._has_nul = False
         self._reports: dict[int, Report] = {}
 
     async def take(self) -> Reply:
-        self._count_hops()
+        self._look_at_header()
         if self.session.handlers.handles("smtp_server_data"):
             await self._show_data()
         self._read_choice()
@@ -134,9 +137,11 @@ class _Taking:
         await self.session.door.intake.take(arrivals)
         return reply(250, "2.0.0 OK ids=" + " ".join(arrival.ident for arrival in arrivals))
 
-    def _count_hops(self) -> None:
-        if count_received(header_section(bytes(self.content[0]))) > self.session.options.max_hops:
+    def _look_at_header(self) -> None:
+        header = header_section(bytes(self.content[0]))
+        if count_received(header) > self.session.options.max_hops:
             raise Refusal(TOO_MANY_HOPS)
+        self._has_nul = 0 in header
 
     # What handlers may change
 
@@ -267,6 +272,8 @@ class _Taking:
         if draft.fate.reply is not None:
             self.transaction.fate = draft.fate
             raise Refusal(draft.fate.reply)
+        if draft.fate.queue and self._has_nul:
+            raise Refusal(NUL_IN_HEADER)
         draft.arrival.is_queued = draft.fate.queue
         draft.arrival.tells_sender = draft.decision.right in OWN_RIGHTS
 
