@@ -166,7 +166,7 @@ def test_too_much_content_at_a_time(serve):
 
 
 def test_too_many_chunks_at_a_time(serve):
-    """Chunks that came whole, and wait for the next, are counted too; the end of the transaction frees them."""
+    """Chunks that came whole are counted while they wait for the next; the transaction's end frees them."""
 
     async def test(house):
         used = house.shard.door.watch.content
