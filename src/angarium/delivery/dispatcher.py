@@ -18,6 +18,7 @@ from angarium.delivery.outcome import Blame, Outcome, Stage
 from angarium.delivery.plan import NoRoute
 from angarium.delivery.routes import NO_USABLE_SOURCE, Route, Routes, Terms, no_pool
 from angarium.delivery.services import Services, Settle
+from angarium.delivery.shares import Shares
 from angarium.delivery.site import Site, SiteState
 from angarium.delivery.way import Way
 from angarium.net.dns import Resolver
@@ -62,13 +63,14 @@ class Dispatcher:
         is_local: Callable[[str], bool] = is_local_address,
         policies: Policies | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        shares: Shares | None = None,
     ) -> None:
         self.terms = terms
         self.diverts: Callable[[Message, str], bool] = lambda _message, _site: False
         """Asked before a message goes to a site: True where it has another fate."""
         self._loop = asyncio.get_running_loop()
         self._settle = settle
-        self._services = Services(setup, settle, self._forget, max_connections=max_connections)
+        self._services = Services(setup, settle, self._forget, max_connections=max_connections, shares=shares)
         self._addresses = Addresses(is_local, self._loop.time)
         self._routes = Routes(
             resolver,

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from angarium.policy.throttle import Throttle
+from angarium.policy.throttle import Meter
 
 Item = TypeVar("Item")
 Connection = TypeVar("Connection")
@@ -30,8 +30,8 @@ class Limits(msgspec.Struct, frozen=True):
     connections: int = 32
     deliveries: int = 1024
     """Messages per connection."""
-    connection_rate: Throttle | None = None
-    message_rate: Throttle | None = None
+    connection_rate: Meter | None = None
+    message_rate: Meter | None = None
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class _Queue(Generic[Item]):
 
     __slots__ = ("is_parked", "items", "name", "throttle")
 
-    def __init__(self, name: Hashable, throttle: Throttle | None) -> None:
+    def __init__(self, name: Hashable, throttle: Meter | None) -> None:
         self.name = name
         self.items: deque[Item] = deque()
         self.throttle = throttle
@@ -79,12 +79,14 @@ class Path(Generic[Item, Connection]):
     """
 
     def __init__(
-        self, limits: Limits, throttle_of: Callable[[Hashable], Throttle | None] = lambda _: None
+        self, limits: Limits, throttle_of: Callable[[Hashable], Meter | None] = lambda _: None
     ) -> None:
         self.limits = limits
         self.waiting = 0
         self.opening = 0
         self.established = 0
+        self.allowed: int | None = None
+        """Of the limit on connections, what this worker may use; None: all of it."""
         self.is_full = False
         """The site takes no more connections than it has: none is opened beside others."""
         self.is_closing = False
@@ -136,7 +138,7 @@ class Path(Generic[Item, Connection]):
         self, connection: Connection, deliveries: int, now: float = 0.0
     ) -> tuple[Connection, Item] | Then:
         """What a connection that is free does next, after so many deliveries: an item, IDLE, or CLOSE."""
-        if self.is_closing or deliveries >= self.limits.deliveries:
+        if self.is_closing or deliveries >= self.limits.deliveries or self._has_too_many:
             return Then.CLOSE
         if self.waiting and (item := self._take(now)) is not None:
             return connection, item
@@ -163,7 +165,7 @@ class Path(Generic[Item, Connection]):
             return item
         return None
 
-    def _spend(self, queue: _Queue[Item], throttle: Throttle, now: float) -> None:
+    def _spend(self, queue: _Queue[Item], throttle: Meter, now: float) -> None:
         """An item of a queue with a rate was taken: its next one may have to wait."""
         throttle.spend(now)
         if queue.items and (wait := throttle.wait(now)):
@@ -241,6 +243,27 @@ class Path(Generic[Item, Connection]):
         return iter(tuple(self._idle))
 
     @property
+    def used(self) -> int:
+        """Connections that are open or being opened."""
+        return self.opening + self.established
+
+    @property
+    def wanted(self) -> int:
+        """Connections that what waits could use, with those that there are."""
+        more = 0 if self.is_closing else self.waiting - self._parked_items - self.opening
+        return min(self.used + max(0, more), self.limits.connections)
+
+    @property
+    def _has_too_many(self) -> bool:
+        return self.allowed is not None and self.used > self.allowed
+
+    def spare(self) -> Iterator[Connection]:
+        """The idle connections above what is allowed; nothing is assigned to them any more."""
+        assert self.allowed is not None
+        for _ in range(min(self.used - self.allowed, len(self._idle))):
+            yield self._idle.pop(0)
+
+    @property
     def is_unused(self) -> bool:
         """Whether nothing waits and nothing is open: it can be forgotten."""
         return not (self.waiting or self.opening or self.established)
@@ -260,9 +283,11 @@ class Path(Generic[Item, Connection]):
 
     def bound(self, now: float = 0.0) -> Bound | None:
         """What forbids another connection now; None where nothing does."""
-        limits, open_now = self.limits, self.opening + self.established
+        limits, open_now = self.limits, self.used
         if open_now >= limits.connections:
             return _AT_LIMIT
+        if self.allowed is not None and open_now >= self.allowed:
+            return _AT_OTHERS
         if self.is_full and self.established:
             return _FULL
         if self.opening >= max(1, self.established):
@@ -289,6 +314,9 @@ class Path(Generic[Item, Connection]):
         found = self.bound(now)
         if found is _AT_LIMIT:
             return Bound(f"connection_limit {self.limits.connections}", "connection_limit")
+        if found is _AT_OTHERS:
+            text = f"connection_limit {self.limits.connections}, in use by other workers"
+            return Bound(text, "connection_limit")
         return found
 
     def wakes_at(self, now: float) -> float | None:
@@ -305,5 +333,6 @@ class Path(Generic[Item, Connection]):
 
 
 _AT_LIMIT = Bound("connection_limit", "connection_limit")
+_AT_OTHERS = Bound("connection_limit", "connection_limit")
 _FULL = Bound("the site takes no more connections")
 _OPENING = Bound("a connection is being opened")

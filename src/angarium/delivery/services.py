@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from angarium.delivery.link import Setup
 from angarium.delivery.outcome import Outcome
-from angarium.policy.throttle import Rate, Throttle
+from angarium.delivery.shares import Shares, Slots
+from angarium.policy.throttle import Meter, Rate, Throttle
 from angarium.queue.message import Message
 from angarium.queue.scheduled import ScheduledQueue
 
@@ -29,7 +30,13 @@ class Services:
     """What all sites share: how connections are made, and how many there may be."""
 
     def __init__(
-        self, setup: Setup, settle: Settle, on_unused: Callable[[Site], None], *, max_connections: int
+        self,
+        setup: Setup,
+        settle: Settle,
+        on_unused: Callable[[Site], None],
+        *,
+        max_connections: int,
+        shares: Shares | None = None,
     ) -> None:
         self.setup = setup
         self.settle = settle
@@ -40,9 +47,14 @@ class Services:
         self.quiet_hosts: dict[tuple[str, int], float] = {}
         """(address, port) of hosts that failed → Unix seconds until when others are tried before them."""
         self._wanting: dict[str, Site] = {}
-        self._throttles: dict[str, Throttle] = {}
+        self._throttles: dict[str, Meter] = {}
+        self._shares = shares
 
-    def throttle(self, name: str, rate: Rate | None) -> Throttle | None:
+    def slots(self, site: str, on_change: Callable[[], None]) -> Slots | None:
+        """This worker's share of a site's connections; None where it has them all."""
+        return None if self._shares is None else self._shares.slots(site, on_change)
+
+    def throttle(self, name: str, rate: Rate | None) -> Meter | None:
         """The meter of that name, which remembers what was spent although its site was forgotten."""
         if rate is None:
             self._throttles.pop(name, None)
@@ -50,7 +62,8 @@ class Services:
         throttle = self._throttles.get(name)
         if throttle is None:
             self._drop_rested()
-            throttle = self._throttles[name] = Throttle(rate)
+            throttle = Throttle(rate) if self._shares is None else self._shares.meter(name, rate)
+            self._throttles[name] = throttle
         throttle.rate = rate
         return throttle
 
@@ -60,7 +73,7 @@ class Services:
             for name in [name for name, each in self._throttles.items() if each.is_rested(now)]:
                 del self._throttles[name]
 
-    def throttle_of(self, queue: Hashable) -> Throttle | None:
+    def throttle_of(self, queue: Hashable) -> Meter | None:
         """The meter of a queue that has a rate of its own."""
         assert isinstance(queue, ScheduledQueue)
         rate = queue.config.max_message_rate

@@ -18,6 +18,7 @@ from angarium.delivery.outcome import EXPIRED, Blame, Kind, Outcome, Peer, Stage
 from angarium.delivery.path import Bound, Limits, Path, Then
 from angarium.delivery.services import Services
 from angarium.delivery.session import Session
+from angarium.delivery.shares import Slots
 from angarium.delivery.way import Target, Way
 from angarium.policy.config import QueueConfig
 from angarium.queue.message import Message
@@ -86,6 +87,9 @@ class Site:
         self._timer: asyncio.TimerHandle | None = None
         self._full_timer: asyncio.TimerHandle | None = None
         self._rate_timer: asyncio.TimerHandle | None = None
+        self._slots = services.slots(self.name, self._take_slots)
+        if self._slots is not None:
+            self.path.allowed = self._slots.allowed
         self.take_way(way)
 
     def take_way(self, way: Way) -> None:
@@ -128,8 +132,12 @@ class Site:
 
     def act(self) -> None:
         """Do what the path says, until there is nothing to do."""
-        if self.is_quiet:
-            return
+        if not self.is_quiet:
+            self._act()
+        if self._slots is not None:
+            self._balance(self._slots)
+
+    def _act(self) -> None:
         while (step := self.path.next_step(self._loop.time())) is not Then.WAIT:
             if not isinstance(step, Then):
                 self._assign(*step)
@@ -140,6 +148,20 @@ class Site:
                 return
         if self.path.waiting:
             self._wait_for_rates()
+
+    def _balance(self, slots: Slots) -> None:
+        """Ask for the connections that are wanted, and give back what is not."""
+        path = self.path
+        slots.balance(path.used, path.used if self.is_quiet else path.wanted, path.limits.connections)
+        path.allowed = slots.allowed
+
+    def _take_slots(self) -> None:
+        """More connections are allowed, or fewer: then those that are idle end now, others when they can."""
+        assert self._slots is not None
+        self.path.allowed = self._slots.allowed
+        for session in self.path.spare():
+            session.leave()
+        self._loop.call_soon(self.act)
 
     def _wait_for_rates(self) -> None:
         """Act again when a rate allows the next."""

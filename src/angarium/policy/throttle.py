@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Protocol
 
 import msgspec
 
@@ -52,6 +53,24 @@ class Rate(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         names = {1.0: "s", 60.0: "min", 3600.0: "hour", 86400.0: "day"}
         return f"{self.count}/{names.get(self.period) or f'{self.period:g}s'}"
+
+
+class Meter(Protocol):
+    """Who keeps to one rate: a Throttle, or several workers together. Ask `wait`; when it is 0, and the thing
+    happens, `spend`.
+    """
+
+    rate: Rate
+    """What it keeps to; may be replaced."""
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next may be allowed; 0.0 where it is allowed now."""
+
+    def spend(self, now: float) -> None:
+        """It has happened."""
+
+    def is_rested(self, now: float) -> bool:
+        """Whether it remembers nothing that a new meter would not know."""
 
 
 class Throttle:
