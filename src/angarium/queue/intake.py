@@ -28,7 +28,8 @@ from angarium.queue.order import Order
 from angarium.queue.orders import Orders
 from angarium.queue.scheduled import ScheduledQueue, Scheduler
 from angarium.spool.errors import SpoolError
-from angarium.spool.store import Recovered, Store
+from angarium.spool.keeper import Keeper
+from angarium.spool.store import Recovered
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Intake:
 
     def __init__(
         self,
-        store: Store,
+        store: Keeper,
         writer: Writer,
         scheduler: Scheduler,
         orders: Orders,

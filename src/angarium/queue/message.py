@@ -21,7 +21,7 @@ from angarium.queue.order import Order
 if TYPE_CHECKING:
     from angarium.queue.scheduled import ScheduledQueue
     from angarium.spool.files import Part
-    from angarium.spool.store import Store
+    from angarium.spool.keeper import Keeper
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="message"):
@@ -122,7 +122,7 @@ class Message:
     __slots__ = ("_content", "_envelope", "_stored", "attempts", "due", "ident", "is_waiting", "place",
                  "queue", "special", "store")  # fmt: skip
 
-    def __init__(self, ident: str, place: int, queue: ScheduledQueue, store: Store) -> None:
+    def __init__(self, ident: str, place: int, queue: ScheduledQueue, store: Keeper) -> None:
         self.ident = ident
         self.place = place
         self.queue = queue

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from angarium.queue.message import Message, encode
 from angarium.queue.order import Order
 from angarium.spool.errors import SpoolError
-from angarium.spool.store import Store
+from angarium.spool.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Orders:
     """Every order that stands, by name."""
 
-    def __init__(self, store: Store, new_ident: Callable[[], str], clock: Callable[[], float]) -> None:
+    def __init__(self, store: Keeper, new_ident: Callable[[], str], clock: Callable[[], float]) -> None:
         self._store = store
         self._new_ident = new_ident
         self._clock = clock
@@ -44,7 +44,10 @@ class Orders:
             raise
 
     def take(self, ident: str, place: int, order: Order) -> None:
-        """Take up an order that the spool has."""
+        """Take up an order that the spool has; twice where a worker left it behind, who had it too."""
+        if order.name in self._orders:
+            self._store.finish(place, ident)
+            return
         self._orders[order.name] = order
         self._places[order.name] = ident, place
         self._names[ident] = order.name

@@ -28,7 +28,7 @@ from angarium.queue.passage import Passage
 from angarium.queue.records import delay_record, delivery_record, rebind_record
 from angarium.queue.scheduled import Scheduler
 from angarium.spool.errors import SpoolError
-from angarium.spool.store import Store
+from angarium.spool.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Settlement:
 
     def __init__(
         self,
-        store: Store,
+        store: Keeper,
         writer: Writer,
         scheduler: Scheduler,
         intake: Intake,
