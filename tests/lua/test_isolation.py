@@ -13,7 +13,7 @@ from tests.lua.guide import INIT
 
 MakeMta = Callable[..., Mta]
 INSIDE = "192.0.2.77"
-SMALL = Limits(max_instructions=200_000, max_memory=8 * 1024 * 1024)
+SMALL = Limits(max_instructions=2_000_000, max_memory=8 * 1024 * 1024)
 
 
 def run(text: str) -> None:
@@ -87,9 +87,53 @@ def test_instructions(text: str) -> None:
 
 def test_memory() -> None:
     """A file that takes too much memory is ended."""
-    failure = raised("local t = {}\nfor i = 1, 10 do t[i] = string.rep('x', 1024 * 1024 * i) end")
+    failure = raised("local t = {}\nfor i = 1, 10 do t[i] = ('x'):rep(1024):rep(1024 * i) end")
     assert "memory" in failure.text
     assert failure.is_broken
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "string.rep('', 1 << 62)",
+        "table.move({}, 1, 1 << 62, 2)",
+        "table.concat(setmetatable({}, { __index = type }), '', 1, 1 << 62)",
+        "while true do collectgarbage() end",
+        "while true do pcall(kumo.json_parse, ('[]'):rep(10000)) end",
+        """
+        local inner = coroutine.create(function()
+          local last <close> = setmetatable({}, { __close = function() while true do end end })
+          while true do end
+        end)
+        local guard <close> = setmetatable({}, { __close = function() coroutine.close(inner) end })
+        coroutine.resume(inner)
+        """,
+    ],
+)
+def test_what_runs_in_c(text: str) -> None:
+    """Loops inside Lua's own functions count like instructions."""
+    assert raised(text).is_broken
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "setmetatable({}, { __gc = function() while true do end end })",
+        "table.insert(setmetatable({}, { __len = function() return 1 << 62 end }), 1, 'x')",
+        "table.sort(setmetatable({}, { __len = function() return 1 << 30 end }), rawequal)",
+    ],
+)
+def test_what_would_not_be_counted(text: str) -> None:
+    """Finalizers, and lengths that a program makes up, are refused."""
+    assert "in Angarium" in raised(text).text
+
+
+def test_memory_inside_the_host() -> None:
+    """An allocation that would fail in a function of the server's fails after it, and ends the state."""
+    text = "local t = {}\nfor i = 1, 100 do t[i] = kumo.json_parse('[' .. ('{},'):rep(300) .. '1]') end"
+    state = State({}, Limits(5_000_000, 2 * 1024 * 1024))
+    with pytest.raises(Failure, match="memory"):
+        state.start(text.encode(), "init.lua")
 
 
 def test_recursion() -> None:
@@ -138,4 +182,7 @@ def test_limits_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(
         ConfigError, match=f"init.lua:{INIT.count(chr(10)) + 1}: max_memory: 'much' is not a size"
     ):
+        load("init.lua")
+    Path("init.lua").write_text(INIT + "angarium.configure { lua = { max_memory = 1000 } }\n")
+    with pytest.raises(ConfigError, match="max_memory: 1000 is too little"):
         load("init.lua")

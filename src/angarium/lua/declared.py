@@ -58,11 +58,22 @@ PATH_SCHEMA = Schema(
 )
 SOURCE_OPTIONS = SOURCE_SCHEMA._replace(options={"name": values.text, **SOURCE_SCHEMA.options})
 POOL_SCHEMA = Schema({"name": values.text, "entries": values.list_of(values.json_table)})
+LEAST_MEMORY = 1024 * 1024
+"""What a state takes before a file has run, and some room."""
+
+
+def _memory(value: object) -> int:
+    octets = values.size(value)
+    if octets < LEAST_MEMORY:
+        raise BadValueError(f"{value!r} is too little for any file: write '1 MiB' or more")
+    return octets
+
+
 LIMITS_SCHEMA = Schema(
     {
         "allow": values.list_of(values.one_of("os.execute", "io.popen", "package.loadlib")),
         "max_instructions": whole_number(100_000, 2**53),
-        "max_memory": values.size,
+        "max_memory": _memory,
     }
 )
 OWN_TABLES = ("policy", "control", "dns", "trace")

@@ -17,6 +17,7 @@ from typing import Any
 import tomli
 
 from angarium.lua.declared import POOL_SCHEMA, SOURCE_OPTIONS, checked_options, translated_path
+from angarium.lua.patterns import Match, matcher
 from angarium.lua.toml import dumps
 from angarium.lua.values import from_lua, text_from_lua, to_lua
 from angarium.mail.address import Address, AddressError, normalize_domain
@@ -231,6 +232,31 @@ PARTS: dict[str, Callable[..., tuple[Any, ...]]] = {
 """Functions that answer with the parts of an address."""
 
 
+def _find_match(text: str, pattern: str, is_anchored: bool, start: int) -> tuple[Any, ...]:
+    return _told(matcher(pattern, is_anchored).find(text.encode("latin-1"), start - 1))
+
+
+def _begin_matches(text: str, pattern: str, is_anchored: bool, start: int) -> tuple[Any, ...]:
+    return (Opaque(matcher(pattern, is_anchored).all(text.encode("latin-1"), start - 1)),)
+
+
+def _next_match(matches: Opaque) -> tuple[Any, ...]:
+    return _told(next(matches.value, None))
+
+
+def _told(match: Match | None) -> tuple[Any, ...]:
+    """A match as Lua counts: first and last octet, then the captures."""
+    return (None,) if match is None else (match.start + 1, match.end, *match.captures)
+
+
+MATCHING: dict[str, Callable[..., tuple[Any, ...]]] = {
+    "find_match": _find_match,
+    "begin_matches": _begin_matches,
+    "next_match": _next_match,
+}
+"""Functions of octets, each character of a text being one."""
+
+
 def _set_meta(holder: ConnectionMeta | Message, name: str, value: Any) -> None:
     if value is None:
         holder.meta.pop(name, None)
@@ -250,6 +276,7 @@ class Opaque:
 def functions(runtime: Any) -> dict[str, Callable[..., Any]]:
     """The functions for one state."""
     made: dict[str, Callable[..., Any]] = {"networks": Networks, "log": log}
+    made |= {name: _in_octets(function) for name, function in MATCHING.items()}
     for name, function in CONVERTED.items():
         made[name] = hosted(_converting(function, runtime))
     for name, function in OPAQUE.items():
@@ -283,5 +310,16 @@ def _spread(function: Callable[..., tuple[Any, ...]]) -> Callable[..., Answer]:
         if not is_right:
             return (False, parts)
         return (True, *(to_lua(None, part) for part in parts))
+
+    return answer
+
+
+def _in_octets(function: Callable[..., tuple[Any, ...]]) -> Callable[..., Answer]:
+    """A function of texts as Lua has them."""
+    inner = hosted(function)
+
+    def answer(*args: Any) -> Answer:
+        is_right, parts = inner(*args)
+        return (True, *parts) if is_right else (False, parts)
 
     return answer

@@ -1,30 +1,55 @@
 -- What a policy file finds around it: the reference's functions over the host's, inside the limits.
--- Receives the host (functions of Python, each of which answers true and values, or false and a text).
-local host = ...
+-- Receives the host (functions of Python, each of which answers true and values, or false and a text), and the
+-- functions of Lua's library that have to be bounded.
+local given_host, bound_library = ...
 
 local error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatable, tostring, type, xpcall =
   error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatable, tostring, type, xpcall
 local getinfo, sethook, traceback = debug.getinfo, debug.sethook, debug.traceback
 local find, sub, lower = string.find, string.sub, string.lower
 local concat, pack, unpack = table.concat, table.pack, table.unpack
-local new_coroutine, resume = coroutine.create, coroutine.resume
+local new_coroutine, resume, close = coroutine.create, coroutine.resume, coroutine.close
+local clock, collectgarbage, getmetatable_raw, rawget = os.clock, collectgarbage, debug.getmetatable, rawget
 local unsafe = { ['os.execute'] = os.execute, ['io.popen'] = io.popen, ['package.loadlib'] = package.loadlib }
+
+-- Memory ---------------------------------------------------------------------------------------------
+-- The host's functions run without the limit: an allocation that fails there would leave Python without its end.
+local limited, unlimited = given_host.limited, given_host.unlimited
+
+local function after(...)
+  limited()
+  return ...
+end
+
+local host = {}
+for name, f in pairs(given_host) do
+  host[name] = function(...)
+    unlimited()
+    return after(f(...))
+  end
+end
 
 -- Limits ---------------------------------------------------------------------------------------------
 local STEP = 1000
-local steps_left, is_spent = math.huge, false
+local SLOWEST = 4e-7 -- seconds an instruction: what calls functions that take longer meets its limit sooner
+local CONVERTED = 10 -- instructions an octet of JSON or TOML
+local steps_left, deadline, is_spent = math.huge, math.huge, false
 local SPENT = 'took too many instructions (angarium.configure { lua = { max_instructions = ... } })'
 
-local function count()
-  steps_left = steps_left - 1
-  if steps_left < 0 then
+local function charge(instructions)
+  steps_left = steps_left - instructions / STEP
+  if steps_left < 0 or clock() > deadline then
     is_spent = true
     error(SPENT, 0)
   end
 end
 
+local function count()
+  charge(STEP)
+end
+
 local function begin(instructions)
-  steps_left, is_spent = instructions // STEP, false
+  steps_left, deadline, is_spent = instructions / STEP, clock() + math.max(1, instructions * SLOWEST), false
 end
 
 -- A program cannot catch what ends it.
@@ -54,6 +79,8 @@ local function checked(ok, ...)
   end
   error((...), 0)
 end
+
+bound_library(string, table, charge, host, checked, getmetatable_raw)
 
 -- A function of the host's as one of Lua's: what goes wrong is an error, which `on_error` finds the line of.
 local function lift(name)
@@ -276,7 +303,13 @@ end
 local serde = {}
 for _, name in ipairs { 'json_parse', 'json_encode', 'json_encode_pretty', 'json_load',
                         'toml_parse', 'toml_encode', 'toml_encode_pretty', 'toml_load' } do
-  serde[name] = lift(name)
+  local f = lift(name)
+  serde[name] = function(value)
+    charge(type(value) == 'string' and #value * CONVERTED or 0)
+    local answer = f(value)
+    charge(type(answer) == 'string' and #answer * CONVERTED or 0)
+    return answer
+  end
 end
 
 local kumo = {
@@ -363,6 +396,17 @@ environment.getmetatable = function(value)
     return getmetatable(value)
   end
 end
+environment.collectgarbage = function(...)
+  charge(collectgarbage('count') * 10)
+  return collectgarbage(...)
+end
+-- Finalizers run where nothing is counted.
+environment.setmetatable = function(t, meta)
+  if type(meta) == 'table' and rawget(meta, '__gc') ~= nil then
+    error('__gc is not available in Angarium: use __close', 2)
+  end
+  return setmetatable(t, meta)
+end
 environment.load = function(text, name, _, scope)
   return load(text, name, 't', scope or environment)
 end
@@ -381,6 +425,11 @@ environment.coroutine.wrap = function(f)
     end
     return unpack(answer, 2, answer.n)
   end
+end
+-- What is left to do in a coroutine that was ended would not be counted.
+environment.coroutine.close = function(one)
+  unless_spent()
+  return close(one)
 end
 environment.coroutine.resume = function(...)
   return unless_spent(resume(...))
@@ -505,19 +554,27 @@ run.smtp_server_rcpt_to, run.smtp_server_message_received = run.smtp_server_mail
 run.get_egress_pool, run.get_egress_source, run.get_egress_path_config = run.egress, run.egress, run.egress
 run.pre_init = run.init
 
+-- What goes back to the host is converted without the limit, too.
+local function leave(...)
+  unlimited()
+  return ...
+end
+
 local function call(event, instructions, ...)
+  limited()
   begin(instructions)
-  return ended(run[event](chains[event], ...))
+  return leave(ended(run[event](chains[event], ...)))
 end
 
 -- Called once, with the text of the policy file.
 local function start(text, name, instructions)
+  limited()
   local chunk, problem = load(text, '@' .. name, 't', environment)
   if not chunk then
-    return 'error', problem
+    return leave('error', problem)
   end
   begin(instructions)
-  return ended(xpcall(chunk, on_error))
+  return leave(ended(xpcall(chunk, on_error)))
 end
 
 sethook(count, '', STEP)

@@ -1,14 +1,15 @@
 """One Lua state: a policy file that has run, inside limits, and whose handlers can be called.
 
 Promises that Lua reaches nothing of Python but what the host gives it, runs no longer than so many
-instructions a call and takes no more than so much memory. What it cannot bound is the time inside one of
-Lua's own functions, such as a pattern that backtracks. A state that met a limit must not be used again.
+instructions a call and takes no more than so much memory. What Lua's own functions do in C counts as
+instructions too (`bounds.lua`). A state that met a limit must not be used again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple, NoReturn
 
@@ -73,15 +74,17 @@ class State:
             register_builtins=False,
             unpack_returned_tuples=True,
             attribute_handlers=(_refuse, _refuse),
-            max_memory=limits.max_memory,
+            max_memory=0,
         )
         hosted = functions(self._runtime) | dict(host)
-        prelude = files("angarium.lua").joinpath("prelude.lua").read_text(encoding="utf-8")
-        load = self._runtime.eval("function(text, name, host) return load(text, name, 't')(host) end")
-        self._start, self._call = load(prelude, "=prelude", self._runtime.table_from(hosted))
+        hosted |= {"limited": self._limit, "unlimited": self._unlimit}
+        load = self._runtime.eval("function(text, name) return load(text, name, 't') end")
+        prelude, bounds = (load(text, f"={name}") for name, text in _sources().items())
+        self._start, self._call = prelude(self._runtime.table_from(hosted), bounds)
 
     def start(self, source: bytes, name: str) -> None:
         """Run the policy file; raises Failure."""
+        self._unlimit()
         try:
             answer = self._start(source, text_to_lua(name), self.limits.max_instructions * LOAD_FACTOR)
         except (LuaError, LuaMemoryError) as error:
@@ -91,6 +94,7 @@ class State:
 
     def call(self, event: str, *args: Any) -> Answer:
         """Ask an event's handlers; raises Failure, Refusal. Texts must be `text_to_lua`'s."""
+        self._unlimit()
         try:
             answer = self._call(event, self.limits.max_instructions, *args)
         except (LuaError, LuaMemoryError) as error:
@@ -110,10 +114,24 @@ class State:
         """Change limits from now on."""
         for name, value in limits.items():
             setattr(self.limits, name, value)
+
+    def _limit(self) -> None:
         self._runtime.set_max_memory(self.limits.max_memory)
+
+    def _unlimit(self) -> None:
+        self._runtime.set_max_memory(0)
 
 
 _NOTHING = Answer(None, None)
+
+
+@cache
+def _sources() -> dict[str, str]:
+    """The two files of Lua that every state begins with."""
+    folder = files("angarium.lua")
+    return {
+        name: folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in ("prelude", "bounds")
+    }
 
 
 def _refuse(*_: object) -> NoReturn:
