@@ -17,7 +17,7 @@ from tests.differential.sides import Side
 PATIENCE = 15.0  # seconds for a reply
 _MARK = re.compile(r"d(\d+)x(\d+)y")
 _RECEIVED = re.compile(rb"Received:.*\r\n(?:[ \t].*\r\n)*")
-_CAUSES = ("BDAT", "MAIL SIZE too big")
+_CAUSES = ("MAIL SIZE too big", "BDAT")
 Outcome = list[tuple[str, str]]
 """What was said, by its label → the codes of the replies."""
 Arrivals = dict[str, dict[str, str | bytes]]

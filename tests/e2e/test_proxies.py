@@ -133,6 +133,22 @@ def test_an_unlisted_peer_is_closed(serve, header):
     serve(test, listener=PROXY)
 
 
+def test_an_unlisted_peer_is_closed_whatever_the_pieces(serve):
+    """A header that comes in pieces, answered like bad commands so far, is the same attempt."""
+
+    async def test(house):
+        client = await house.stranger(greet=False)
+        client.write(v2()[:6])
+        assert (await client.reply()).startswith("501")
+        assert (await client.reply()).startswith("501")
+        client.write(v2()[6:])
+        assert (await client.reply()).startswith("421 4.7.0")
+        assert await client.is_closed()
+        assert house.records("Rejection")[-1]["response"]["code"] == 421
+
+    serve(test)
+
+
 def test_a_header_before_implicit_tls(serve, tmp_path):
     """The header comes in clear text, the handshake behind it, even in one piece."""
     authority = trustme.CA()

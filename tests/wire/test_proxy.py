@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from angarium.wire.proxy import MAX_HEADER, Endpoints, ProxyError, ProxyHeader, ProxyReader
+from angarium.wire.proxy import MAX_HEADER, Endpoints, ProxyError, ProxyHeader, ProxyReader, begins_header
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 ENDS = Endpoints("192.0.2.1", 4321, "198.51.100.2", 25)
@@ -82,3 +82,12 @@ def test_bounded(prefix: bytes, octets: bytes) -> None:
     except ProxyError:
         return
     assert header is not None or len(reader.rest) <= MAX_HEADER
+
+
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN", b"\r\n\r\n\0\r\nQUIT\n"])
+def test_beginnings(header: bytes) -> None:
+    """Too little to tell, then a header; an octet that differs, and it is none."""
+    verdicts = [begins_header(header[:size]) for size in range(len(header) + 1)]
+    assert verdicts[:6] == [None] * 6
+    assert verdicts[-1] is True
+    assert [begins_header(header[:size] + b"x") for size in range(6)] == [False] * 6

@@ -35,6 +35,8 @@ from angarium.wire.states import State
 
 log = logging.getLogger(__name__)
 
+_OPENING = 16
+"""Octets that tell a PROXY header from SMTP."""
 MAX_BURST = 64
 """Commands that one session has answered at a time, before other sessions get their turn."""
 
@@ -59,6 +61,8 @@ class Session:
         self.is_encrypted = False
         self.exchange: Exchange | None = None
         self.has_spoken = False
+        self._opening: bytes | None = b""
+        """What the client said first, until it is known to be no PROXY header."""
         self._take_options()
         self.handlers = Handlers(self)
         self.guard = Guard(self)
@@ -122,10 +126,20 @@ class Session:
             return
         if self.receiver.takes_content:
             self.guard.receive_content(len(data))
-        if not self.has_spoken and begins_header(data):
-            self.refuse(NOT_BELIEVED)
+        if self._opening is not None:
+            self._hear_opening(data)
         self.has_spoken = True
         self.receiver.receive_data(data)
+
+    def _hear_opening(self, data: bytes) -> None:
+        """Refuse who begins with a PROXY header, in however many pieces it comes."""
+        assert self._opening is not None
+        self._opening += data[:_OPENING]
+        is_header = begins_header(self._opening)
+        if is_header:
+            self.refuse(NOT_BELIEVED)
+        if is_header is not None:
+            self._opening = None
 
     async def _flush(self) -> None:
         output = self.receiver.data_to_send()

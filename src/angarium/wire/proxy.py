@@ -29,9 +29,11 @@ _FAMILIES: dict[int, tuple[type[IPv4Address | IPv6Address], int]] = {
 }
 
 
-def begins_header(data: bytes) -> bool:
-    """Whether these octets look like the beginning of a header: no SMTP client says so."""
-    return data.startswith((_SIGNATURE, _V1_PREFIX))
+def begins_header(data: bytes) -> bool | None:
+    """Whether what a client said first is a header, which no SMTP client says; None: too little to tell."""
+    if data.startswith((_SIGNATURE, _V1_PREFIX)):
+        return True
+    return None if _SIGNATURE.startswith(data) or _V1_PREFIX.startswith(data) else False
 
 
 class ProxyError(Exception):
