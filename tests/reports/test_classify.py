@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from angarium.reports.classify import Classifier, RuleError, Verdict
+from angarium.reports.classify import Classifier, Verdict
+from angarium.reports.rule_file import RuleError
 from angarium.reports.rules import SHIPPED, shipped
 from angarium.reports.values import Reply
+from tests.reports.judged import JUDGED
 from tests.reports.replies import REPLIES
 
 
@@ -130,10 +132,43 @@ def test_json_files() -> None:
         ("own.toml", "[rules]\nMine = ['(']\n", "own.toml:2: not an RE2 pattern"),
         ("own.toml", "[rules]\nMine = ['(?=x)']\n", "own.toml:2: not an RE2 pattern"),
         ("own.toml", "[rules\n", "own.toml:1: not valid"),
-        ("own.toml", "# mine\n[rule]\nMine = ['a']\n", "own.toml:2: Object contains unknown field `rule`"),
-        ("own.toml", "[rules]\nA = ['a']\nB = 'b'\n", "own.toml:3: Expected `array`"),
-        ("own.toml", "[rules]\nA = ['a']\n[dead_address]\nA = 'maybe'\n", "own.toml:2: Invalid enum"),
-        ("own.json", "[]", "own.json: "),
+        (
+            "own.toml",
+            "# mine\n[rule]\nMine = ['a']\n",
+            "own.toml:2: no table of a rule file: `rule`; did you mean `rules`",
+        ),
+        ("own.toml", "rules = 5\n", "own.toml:1: `rules` is a table"),
+        ("own.toml", "[rules]\nA = ['a']\nB = 'b'\n", "own.toml:3: `B` is a list of patterns"),
+        ("own.toml", "[rules]\nA = [\n'a',\n5,\n]\n", "own.toml:4: a pattern of `A` is text"),
+        (
+            "own.toml",
+            "[rules]\nA = ['a']\n[dead_address]\nA = 'maybe'\n",
+            "own.toml:4: `A` is `yes`, `no` or `unknown`",
+        ),
+        (
+            "own.toml",
+            "[rules]\nA = ['a']\n[dead_address]\nA = ['yes']\n",
+            "own.toml:4: `A` is `yes`, `no` or `unknown`",
+        ),
+        ("own.toml", "[rules]\nA = ['a',\n '']\n", "own.toml:3: an empty pattern"),
+        ("own.toml", "[rules]\nA = ['a', ' ']\n", "own.toml:2: an empty pattern"),
+        (
+            "own.toml",
+            "[rules]\nA = ['a']\n[dead_address]\nInvalidRecipent = 'no'\n",
+            "own.toml:4: .*unknown class .*did you mean `InvalidRecipient`",
+        ),
+        (
+            "own.toml",
+            "[rules]\nA = ['a']\n[doubts]\nB = ['b']\n",
+            "own.toml:4: `doubts` names an unknown class `B`",
+        ),
+        (
+            "own.toml",
+            "[rules]\nA = ['a']\n[dead_address]\nA = 'yes'\n[evidence]\nA = ['(']\n",
+            "own.toml:6: not an RE2 pattern",
+        ),
+        ("own.json", "[]", "own.json:1: a rule file has tables"),
+        ("own.json", '{"rules": {"A": ["a"]},\n"dead_address": {\n"A": "x"}}', "own.json:3: `A` is"),
     ],
 )
 def test_broken_files_are_refused(name: str, text: str, error: str) -> None:
@@ -176,3 +211,38 @@ def test_garbage_displaces_no_class() -> None:
 def test_replies_get_a_class_that_a_person_accepts(classifier: Classifier, text: str, accepted: str) -> None:
     """Replies of many servers, in words, numbers and languages."""
     assert classifier.classify(text).bounce_class in accepted.split("|")
+
+
+def _judged() -> list[tuple[str, str, str]]:
+    return [tuple(line.rsplit(" | ", 2)) for line in JUDGED.strip().split("\n")]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("text", "accepted", "dead"), _judged())
+def test_replies_are_judged_as_a_person_would(
+    classifier: Classifier, text: str, accepted: str, dead: str
+) -> None:
+    """Class and address of replies as providers word them; nobody is given up where room is left."""
+    verdict = classifier.classify(text)
+    assert verdict.bounce_class in accepted.split(",")
+    assert dead == "?" or (verdict.dead_address == "yes") is (dead == "yes")
+
+
+def test_names_that_are_nearly_classes_are_warned_of() -> None:
+    """An own class that looks like a slip of the pen is told with its line, and works."""
+    text = "[rules]\nInvalidRecipients = ['a']\nPartner = ['b']\n"
+    mine = Classifier.load([("own.toml", text)])
+    assert [(w.line, "`InvalidRecipient`" in w.text) for w in mine.warnings] == [(2, True)]
+    assert mine.classify("550 a").bounce_class == "InvalidRecipients"
+
+
+def test_a_file_that_names_a_class_judges_it_alone() -> None:
+    """Evidence and doubts are those of the file whose `dead_address` is used."""
+    own = (
+        "own.toml",
+        "[rules]\nInvalidRecipient = ['gone fishing']\n[dead_address]\nInvalidRecipient = 'yes'\n",
+    )
+    assert Classifier.load([own, *shipped()]).classify("550 gone fishing").dead_address == "yes"
+    fearful = (own[0], own[1] + "[doubts]\nInvalidRecipient = ['fish']\n")
+    assert Classifier.load([fearful, *shipped()]).classify("550 gone fishing").dead_address == "unknown"
+    silent = (own[0], own[1].partition("[dead")[0])
+    assert Classifier.load([silent, *shipped()]).classify("550 gone fishing").dead_address == "unknown"

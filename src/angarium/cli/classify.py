@@ -11,7 +11,8 @@ import typer
 from angarium.cli.configuration import complain
 from angarium.policy.config import ConfigError
 from angarium.policy.load import load
-from angarium.reports.classify import Classifier, RuleError, Verdict
+from angarium.reports.classify import Classifier, Verdict
+from angarium.reports.rule_file import RuleError
 from angarium.reports.rules import shipped
 
 
@@ -43,10 +44,13 @@ def classify(
 def _own(paths: list[Path]) -> Classifier:
     """The rules of the command line."""
     try:
-        return Classifier.load([(str(path), path.read_text("utf-8")) for path in paths])
+        classifier = Classifier.load([(str(path), path.read_text("utf-8")) for path in paths])
     except (OSError, RuleError, UnicodeDecodeError) as error:
         typer.echo(f"angarium classify: {error}", err=True)
         raise typer.Exit(2) from error
+    for one in classifier.warnings:
+        typer.echo(f"{one.file}:{one.line}: warning: {one.text}", err=True)
+    return classifier
 
 
 def _others(config: Path | None) -> Classifier:

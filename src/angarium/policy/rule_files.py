@@ -18,7 +18,8 @@ from angarium.policy.config import ConfigError, Problem, Source
 from angarium.policy.source import read_octets, shown_path
 from angarium.policy.tables import Reader, Schema
 from angarium.policy.values import whole_number
-from angarium.reports.classify import CACHE_SIZE, Classifier, RuleError
+from angarium.reports.classify import CACHE_SIZE, Classifier
+from angarium.reports.rule_file import RuleError
 from angarium.reports.rules import SHIPPED, read_rules
 
 _COME_WITH_US = {name.removesuffix(".toml"): name for name in SHIPPED}
@@ -49,10 +50,14 @@ def read_classifier(reader: Reader, options: Mapping[str, Any]) -> Classifier:
         "uncategorized_cache_size": options.get("uncategorized_cache_size", CACHE_SIZE),
     }
     try:
-        return _compiled(tuple(texts), **sizes)
+        classifier = _compiled(tuple(texts), **sizes)
     except RuleError as error:
         reader.problems.append(Problem(Source(error.file, error.line or 1), error.text))
         return _compiled(())
+    reader.problems += [
+        Problem(Source(one.file, one.line or 1), one.text, is_error=False) for one in classifier.warnings
+    ]
+    return classifier
 
 
 @lru_cache(maxsize=4)
