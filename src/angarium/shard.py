@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from angarium.delivery.dispatcher import Dispatcher
 from angarium.delivery.link import Setup
 from angarium.delivery.resolve import Own
 from angarium.delivery.routes import Terms
+from angarium.delivery.shares import Shares
 from angarium.log.writer import Writer
 from angarium.mail.ident import make_ident
 from angarium.net.connection import Connection, connect
@@ -41,6 +43,7 @@ from angarium.queue.watchdog import Watchdog
 from angarium.reception.door import Door
 from angarium.reception.keyring import Keyring
 from angarium.reception.listener import Listening
+from angarium.spool.heritage import open_spool
 from angarium.spool.store import Store
 from angarium.spool.worker import ThreadWorker, Worker
 
@@ -68,6 +71,15 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     make_writer: Callable[..., Writer] | None = None
 
 
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of how many workers of the node this is."""
+
+    number: int = 0
+    workers: int = 1
+    shares: Shares | None = None
+    """What it may use of the limits that all have in common; None: they are its alone."""
+
+
 _IDENT_ENTROPY = 10  # octets
 _POOL_SIZE = 1000  # asked for at once: each question to the kernel costs more than an id
 
@@ -83,6 +95,7 @@ class Shard:
         clock: Callable[[], float] = time.time,
         entropy: Callable[[int], bytes] = os.urandom,
         outside: Outside = Outside(),  # noqa: B008 - a frozen value
+        post: Post = Post(),  # noqa: B008 - the same
     ) -> None:
         """`sockets`: `listen` → its socket; a listener without one serves what is brought to it."""
         self.configuration = configuration
@@ -90,6 +103,7 @@ class Shard:
         self._clock = clock
         self._entropy = entropy
         self._outside = outside
+        self._post = post
         self._random = random.Random(int.from_bytes(entropy(8), "big"))  # noqa: S311 - spreads retries
         self._pool = b""
         self._stop = asyncio.Event()
@@ -100,15 +114,18 @@ class Shard:
         configuration = self.configuration
         spool = configuration.spool
         with _resting_collector():
-            self.store = Store.open(
-                Path(spool.path) / "0",
+            opens = partial(
+                Store.open,
                 segment_size=spool.segment_size,
                 min_free_space=spool.min_free_space,
                 make_worker=self._outside.make_worker,
             )
+            self.store = open_spool(Path(spool.path), self._post.number, self._post.workers, opens)
         for report in self.store.reports:
             log.error("spool: %s", report)
-        self.writer = (self._outside.make_writer or Writer)(configuration.log, worker=0, clock=self._clock)
+        self.writer = (self._outside.make_writer or Writer)(
+            configuration.log, worker=self._post.number, clock=self._clock
+        )
         self.scheduler = Scheduler(self._queue_config, self._dispatch, self._clock)
         self.orders = Orders(self.store, self.new_ident, self._clock)
         self.store.set_moved(self._moved)
@@ -135,6 +152,7 @@ class Shard:
             self._random.shuffle,
             terms=_terms(configuration, self._sockets),
             is_local=self._outside.is_local,
+            shares=self._post.shares,
         )
         self.steering = Steering(
             self.scheduler, self.settlement, self.orders, self.dispatcher, clock=self._clock
@@ -174,10 +192,18 @@ class Shard:
 
     async def start(self) -> None:
         """Take up what the spool holds, and open the door."""
+        self.recover()
+        self.open()
+
+    def recover(self) -> None:
+        """Take up what the spool holds; nothing is delivered or accepted yet."""
         with _resting_collector():
             waiting = self.intake.recover()
         if waiting:
             log.info("%d messages wait in the spool", waiting)
+
+    def open(self) -> None:
+        """Begin to deliver, and open the door."""
         self.scheduler.start()
         self.watchdog.start()
         self.listening = [

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from angarium.log import stream
 from angarium.log.reader import Reader
 from angarium.log.records import encode_record
 from angarium.log.segment import good_end, read_frames, segments_in
@@ -202,6 +203,28 @@ async def test_a_segment_that_another_process_writes_is_left_alone(
     assert segment.stat().st_mode & 0o222
     second.close()
     first.close()
+
+
+async def test_a_new_segment_that_looked_abandoned(
+    settings: LogSettings, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that starts may finish another's segment before that could lock it: then that begins anew."""
+    real, taken = stream._is_ours, []
+
+    def late(handle: int) -> bool:
+        if not taken:
+            taken.extend(segments_in(Path(settings.dir)))
+            stream._take_over(taken[0])
+        return real(handle)
+
+    monkeypatch.setattr(stream, "_is_ours", late)
+    writer = Writer(settings, worker=0, clock=clock)
+    writer.write(make_record("a"))
+    await writer.sync()
+    assert len(segments_in(Path(settings.dir))) == 2
+    assert taken[0].stat().st_size == 0
+    assert read_ids(Path(settings.dir)) == ["a"]
+    writer.close()
 
 
 async def test_trouble_is_told_and_healed(settings: LogSettings, clock: Clock) -> None:

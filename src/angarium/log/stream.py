@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 import zstandard
@@ -56,8 +57,9 @@ class Stream:
         """Make the folder, finish what an earlier run left, and drop what is too old."""
         self._folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         for path in segments_in(self._folder):
-            if not is_finished(path):
-                _take_over(path)
+            with contextlib.suppress(FileNotFoundError):  # another worker drops what is too old
+                if not is_finished(path):
+                    _take_over(path)
         self._prune(now)
 
     def append(self, lines: bytes, now: float) -> None:
@@ -121,9 +123,8 @@ class Stream:
             path = self._folder / make_name(now, self._worker, self._suffix)
             with contextlib.suppress(FileExistsError):
                 self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OPEN_MODE)
-                self._path = path
+                self._path = path if _is_ours(self._handle) else None
             now += 1e-6
-        fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _sync_folder(self._folder)
         self._end = self._lines_size = 0
 
@@ -149,6 +150,18 @@ class Stream:
         limits = self._limits
         is_old = limits.keep_age is not None and path.stat().st_mtime < now - limits.keep_age
         return is_old or (limits.keep_size is not None and kept > limits.keep_size)
+
+
+def _is_ours(handle: int) -> bool:
+    """Lock a new segment; False, and it is closed, where a worker that just starts believed it abandoned."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_mode & stat.S_IWUSR:
+            return True
+    except BlockingIOError:
+        pass
+    os.close(handle)
+    return False
 
 
 def _take_over(path: Path) -> None:

@@ -6,6 +6,7 @@ included. Where several are about a message, the one that fails it wins.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -46,7 +47,9 @@ class Orders:
     def take(self, ident: str, place: int, order: Order) -> None:
         """Take up an order that the spool has; twice where a worker left it behind, who had it too."""
         if order.name in self._orders:
-            self._store.finish(place, ident)
+            asyncio.get_running_loop().call_soon(
+                self._store.finish, place, ident
+            )  # not while it is being read
             return
         self._orders[order.name] = order
         self._places[order.name] = ident, place

@@ -78,7 +78,7 @@ class Heritage:
         yield from self._own.recover()
         for number, found in enumerate(self._found, 1):
             for one in found:
-                yield one._replace(place=number << _SHIFT | one.place)
+                yield Recovered(number << _SHIFT | one.place, one.ident, one.message, one.note)
         self._found = []
 
     def put(self, content: Sequence[Part], messages: Sequence[tuple[str, bytes]]) -> list[int]:
