@@ -63,6 +63,7 @@ sbom: $(READY)  ## writes what a release is made of: build/angarium.cdx.json (Cy
 
 bench: $(READY)  ## measures, beside peers that are installed; prints ratios
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.queue_size
 
 score: $(READY)  ## how well reports are read, beside other readers (needs the shared mail collections)
 	$(BIN)/python -m bench.score

@@ -197,8 +197,7 @@ class Scheduler:
             message.queue.waiting -= 1
 
     def _set_timer(self) -> None:
-        due = self._timers.next_due
-        if due is None or self._stopped:
+        if self._stopped or (due := self._timers.next_due) is None:
             return
         delay = min(max(due - self._clock(), 0.0), _RECHECK)
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from functools import partial
 from angarium.spool import record
 from angarium.spool.errors import SpoolError
 from angarium.spool.files import Files, Part
-from angarium.spool.record import COMMIT_SIZE, NOTE_SIZE, Commit, Entry, Header, Note, Put
+from angarium.spool.record import COMMIT_SIZE, NOTE_SIZE, Commit, Entry, Header, Note
 from angarium.spool.segment import Segment
 
 
@@ -37,7 +37,7 @@ class Batch:
         """Append a put; tells the places of its messages."""
         segment = self.segment
         first = len(segment.offsets)
-        head = record.encode_put(segment.salt, Put(first, entries, checksum), length)
+        head = record.encode_put(segment.salt, first, entries, checksum, length)
         self.parts.append(head)
         self.parts.extend(content)
         self.puts.append((first, len(entries)))

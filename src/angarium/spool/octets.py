@@ -21,18 +21,22 @@ _BLOCK = 4096
 class Octets:
     """One file of `size` octets."""
 
-    def __init__(self, files: Files, handle: int, size: int) -> None:
+    def __init__(self, files: Files, handle: int, size: int, window: int = _WINDOW) -> None:
         self._files = files
+        self._width = window
         self._handle = handle
         self._size = size
         self._base = 0
         self._window = b""
+        self._roomy_to = -1
+        """The last offset behind which the window has its margin."""
         self.damage: list[str] = []
         """What could not be read."""
 
     def record_at(self, at: int, salt: bytes) -> Record | None:
         """The record that begins at an offset, if there is a whole one of this salt."""
-        self._move_to(at)
+        if not self._base <= at <= self._roomy_to:
+            self._move_to(at)
         record = parse_record(self._window, at - self._base, salt, self._base)
         if record is None:
             head = head_length(self._window[at - self._base :], salt)
@@ -69,12 +73,13 @@ class Octets:
     def _move_to(self, at: int) -> None:
         """Have the window hold an offset, with a margin behind it unless the file ends there."""
         end = self._base + len(self._window)
-        if not self._base <= at <= end - _MARGIN and not (self._base <= at < end == self._size):
-            self._load(at, _WINDOW)
+        if not self._base <= at <= self._roomy_to and not (self._base <= at < end == self._size):
+            self._load(at, self._width)
 
     def _load(self, at: int, length: int) -> None:
         self._base = at
         self._window = self.read(at, min(at + length, self._size)) if at < self._size else b""
+        self._roomy_to = at + len(self._window) - _MARGIN
 
     def _read_block(self, start: int, end: int) -> bytes:
         try:

@@ -13,7 +13,9 @@ from angarium.spool.segment import Segment
 _GLANCE = 4096
 """Octets read at first: most heads fit."""
 _NOTE_GLANCE = 512
-"""The same for notes, which are small, and of which a start reads a million."""
+"""The same for notes, which are small."""
+_NOTE_WINDOW = 16 * 1024
+"""Octets read at once where a start reads many notes: those of one batch, not the contents around them."""
 
 
 def read_put(files: Files, segment: Segment, offset: int) -> tuple[Put, bytes]:
@@ -44,14 +46,35 @@ def walk_waiting(
     """The waiting messages of a segment with their latest notes, by ordinal."""
     if not segment.waiting:
         return
-    octets = Octets(files, segment.handle, segment.end)
+    octets, notes = Octets(files, segment.handle, segment.end), _Notes(files, segments)
     for offset, ordinals in segment.waiting_puts():
         record = octets.record_at(offset, segment.salt)
         if record is None or not isinstance(record.value, Put):
             raise SpoolError(f"no put at octet {offset} of segment {segment.file}")
+        entries = record.value.entries()
         for ordinal in ordinals:
-            entry = record.value.entries[ordinal - record.value.first]
-            yield ordinal, entry, latest_note(files, segment, segments, ordinal, entry)
+            entry, (generation, at) = entries[ordinal - record.value.first], segment.note_at(ordinal)
+            yield ordinal, entry, notes.read(generation, at) if generation else entry.note
+
+
+class _Notes:
+    """Notes as a start reads them: those of messages that were noted together stand together."""
+
+    def __init__(self, files: Files, segments: Mapping[int, Segment]) -> None:
+        self._files = files
+        self._segments = segments
+        self._octets: dict[int, Octets] = {}
+
+    def read(self, generation: int, offset: int) -> bytes:
+        segment = self._segments[generation]
+        octets = self._octets.get(generation)
+        if octets is None:
+            octets = Octets(self._files, segment.handle, segment.end, window=_NOTE_WINDOW)
+            self._octets[generation] = octets
+        record = octets.record_at(offset, segment.salt)
+        if record is None or not isinstance(record.value, Note):
+            raise SpoolError(f"no note at octet {offset} of segment {segment.file}")
+        return record.value.payload
 
 
 def latest_note(

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from zlib import crc32
 
+import msgspec
+
 from angarium.spool.files import Part
 
 MAGIC = b"ANGSPOOL"
@@ -36,6 +38,8 @@ _ONE = struct.Struct("<IIBHIIBIIQ")
 _CRC = struct.Struct("<I")
 _PLACE = struct.Struct("<Q")
 FRAME_SIZE = _FRAME.size
+_BODY = _REST.size
+_FIRST_ENTRY = _BODY + _PUT.size
 NOTE_SIZE = FRAME_SIZE + _PLACE.size
 """Octets of a note besides its payload."""
 COMMIT_SIZE = FRAME_SIZE + _PLACE.size
@@ -79,49 +83,70 @@ def parse_header(block: bytes) -> Header | None:
     return Header(*fields)
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One message of a put. `origin` is the place it was moved from, or 0."""
 
     ident: str
     payload: bytes
-    note: bytes | None
-    origin: int
+    note: bytes | None = None
+    origin: int = 0
 
 
-class Put(NamedTuple):
-    """One content and its messages; the first has the ordinal `first` in its segment."""
+class Put(msgspec.Struct, frozen=True, gc=False):
+    """One content and its messages; the first has the ordinal `first` in its segment.
+
+    A start finds a million of these and needs the messages of few at a time: they are read when asked for.
+    """
 
     first: int
-    entries: list[Entry]
+    count: int
     content_crc: int
+    body: bytes
+    """The messages as they are written, from `_BODY` on."""
+
+    def entries(self) -> list[Entry]:
+        """Its messages, by ordinal."""
+        found, at = [], _FIRST_ENTRY
+        for _ in range(self.count):
+            entry, at = _parse_entry(self.body, at)
+            found.append(entry)
+        return found
+
+    def origins(self) -> list[int]:
+        """The places that its messages were moved from."""
+        if self.count == 1:
+            origin = _ENTRY.unpack_from(self.body, _FIRST_ENTRY)[3]
+            return [origin] if origin else []
+        return [entry.origin for entry in self.entries() if entry.origin]
 
 
-class Note(NamedTuple):
+class Note(msgspec.Struct, frozen=True, gc=False):
     """The latest about a message."""
 
     place: int
     payload: bytes
 
 
-class Commit(NamedTuple):
+class Commit(msgspec.Struct, frozen=True):
     """The end of a batch that began at `start`, and the places finished in it."""
 
     start: int
     finished: Sequence[int]
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True):
     """A record found at an offset: its head's value, and where its content is."""
 
     offset: int
     value: Put | Note | Commit
     content_offset: int
-    content_length: int
+    end: int
+    """Offset behind the record."""
 
     @property
-    def end(self) -> int:
-        """Offset behind the record."""
-        return self.content_offset + self.content_length
+    def content_length(self) -> int:
+        """Octets of its content."""
+        return self.end - self.content_offset
 
 
 def content_crc(parts: Sequence[Part]) -> int:
@@ -135,31 +160,36 @@ def content_crc(parts: Sequence[Part]) -> int:
 def put_size(entries: Sequence[Entry]) -> int:
     """Octets of a put's head."""
     size = FRAME_SIZE + _PUT.size + _ENTRY.size * len(entries)
-    for ident, payload, note, _ in entries:
-        size += len(ident) + len(payload) + (len(note) if note is not None else 0)
+    for entry in entries:
+        size += len(entry.ident) + len(entry.payload) + len(entry.note or b"")
     return size
 
 
-def encode_put(salt: bytes, put: Put, content_length: int) -> bytes:
-    """The head of a put; the content follows it in the file. Idents are ASCII of at most 255 octets."""
-    first, entries, checksum = put
+def encode_put(
+    salt: bytes, first: int, entries: Sequence[Entry], checksum: int, content_length: int
+) -> bytes:
+    """The head of a put, whose first message has the ordinal `first`; the content follows it in the file.
+
+    Idents are ASCII of at most 255 octets.
+    """
     if len(entries) == 1:
         return _encode_single(salt, first, entries[0], checksum, content_length)
     pieces = [_PUT.pack(len(entries), first, checksum)]
-    for ident, payload, note, origin in entries:
-        pieces.append(_ENTRY.pack(len(ident), len(payload), NO_NOTE if note is None else len(note), origin))
-        pieces += (ident.encode("ascii"), payload, note or b"")
+    for entry in entries:
+        note_length = NO_NOTE if entry.note is None else len(entry.note)
+        pieces.append(_ENTRY.pack(len(entry.ident), len(entry.payload), note_length, entry.origin))
+        pieces += (entry.ident.encode("ascii"), entry.payload, entry.note or b"")
     return _frame(salt, PUT, b"".join(pieces), content_length)
 
 
 def _encode_single(salt: bytes, first: int, entry: Entry, checksum: int, content_length: int) -> bytes:
     """The same octets as the general way, in one pack: most puts have one message."""
-    ident, payload, note, origin = entry
+    payload, note = entry.payload, entry.note
     note_length, tail = (NO_NOTE, b"") if note is None else (len(note), note)
-    name = ident.encode("ascii")
+    name = entry.ident.encode("ascii")
     head = FRAME_SIZE + _PUT.size + _ENTRY.size + len(name) + len(payload) + len(tail)
     fixed = _ONE.pack(
-        head, content_length, PUT, 1, first, checksum, len(name), len(payload), note_length, origin
+        head, content_length, PUT, 1, first, checksum, len(name), len(payload), note_length, entry.origin
     )
     rest = b"".join((fixed, name, payload, tail))
     return b"".join((salt, _CRC.pack(crc32(rest)), rest))
@@ -180,7 +210,7 @@ def _frame(salt: bytes, kind: int, body: bytes, content_length: int = 0) -> byte
     return b"".join((salt, _CRC.pack(crc32(rest)), rest))
 
 
-def parse_record(data: bytes | memoryview, at: int, salt: bytes, base: int = 0) -> Record | None:
+def parse_record(data: bytes, at: int, salt: bytes, base: int = 0) -> Record | None:
     """The record at `at` of data that begins at the file's offset `base`; None where there is no whole head
     of this salt.
     """
@@ -189,11 +219,11 @@ def parse_record(data: bytes | memoryview, at: int, salt: bytes, base: int = 0) 
     found, checksum, head, content_length, kind = _FRAME.unpack_from(data, at)
     if found != salt or head < FRAME_SIZE or at + head > len(data):
         return None
-    rest = bytes(data[at + SALT_SIZE + 4 : at + head])
+    rest = data[at + SALT_SIZE + _CRC.size : at + head]
     if crc32(rest) != checksum:
         return None
-    value = _parse_body(rest[FRAME_SIZE - SALT_SIZE - 4 :], kind)
-    return Record(base + at, value, base + at + head, content_length)
+    content = base + at + head
+    return Record(base + at, _parse_body(rest, kind), content, content + content_length)
 
 
 def head_length(data: bytes, salt: bytes) -> int:
@@ -206,25 +236,15 @@ def head_length(data: bytes, salt: bytes) -> int:
     return length
 
 
-def _parse_body(body: bytes, kind: int) -> Put | Note | Commit:
+def _parse_body(rest: bytes, kind: int) -> Put | Note | Commit:
+    """What a record says whose checksum was right; `rest` is what that is over."""
     if kind == PUT:
-        return _parse_put(body)
+        count, first, checksum = _PUT.unpack_from(rest, _BODY)
+        return Put(first, count, checksum, rest)
     if kind == NOTE:
-        return Note(_PLACE.unpack_from(body)[0], body[_PLACE.size :])
-    start, *finished = struct.unpack(f"<{len(body) // _PLACE.size}Q", body)
+        return Note(_PLACE.unpack_from(rest, _BODY)[0], rest[_BODY + _PLACE.size :])
+    start, *finished = struct.unpack_from(f"<{(len(rest) - _BODY) // _PLACE.size}Q", rest, _BODY)
     return Commit(start, finished)
-
-
-def _parse_put(body: bytes) -> Put:
-    count, first, checksum = _PUT.unpack_from(body)
-    at = _PUT.size
-    if count == 1:
-        return Put(first, [_parse_entry(body, at)[0]], checksum)
-    entries = []
-    for _ in range(count):
-        entry, at = _parse_entry(body, at)
-        entries.append(entry)
-    return Put(first, entries, checksum)
 
 
 def _parse_entry(body: bytes, at: int) -> tuple[Entry, int]:

@@ -9,6 +9,7 @@ reported. Raises SpoolError where the folder cannot be used.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,17 +146,16 @@ class Recovery:
 
     def _apply_put(self, segment: Segment, offset: int, put: Put) -> None:
         segment.pad(put.first)
-        segment.add(offset, len(put.entries))
-        for entry in put.entries:
-            if entry.origin:
-                self._end(entry.origin)
+        segment.add(offset, put.count)
+        for origin in put.origins():
+            self._end(origin)
 
     def _apply_note(self, segment: Segment, offset: int, note: Note) -> None:
         segment.notes.append(note.place)
         segment.note_octets += NOTE_SIZE + len(note.payload)
-        target = self._segments.get(generation_of(note.place))
-        if target is not None and target.is_waiting(ordinal_of(note.place)):
-            target.set_note(ordinal_of(note.place), segment.generation, offset)
+        target, ordinal = self._segments.get(generation_of(note.place)), ordinal_of(note.place)
+        if target is not None and target.is_waiting(ordinal):
+            target.set_note(ordinal, segment.generation, offset)
 
     def _apply_commit(self, segment: Segment, commit: Commit) -> None:
         for place in commit.finished:
@@ -172,9 +172,9 @@ class Recovery:
     def _count_strangers(self) -> None:
         """Which notes are still their message's latest."""
         for segment in self._segments.values():
-            for generation in segment.note_holders():
+            for generation, notes in Counter(segment.note_holders()).items():
                 if (holder := self._segments.get(generation)) is not None:
-                    holder.live_notes += 1
+                    holder.live_notes += notes
 
 
 def _generation(item: _Found) -> int:

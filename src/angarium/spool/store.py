@@ -116,7 +116,7 @@ class Store:
         length = sum(map(len, content))
         if not 0 < len(messages) <= MAX_MESSAGES or length > MAX_LENGTH - _OVERHEAD:
             raise ValueError(f"{len(messages)} messages with {length} octets do not fit a record")
-        entries = [Entry(ident, payload, None, 0) for ident, payload in messages]
+        entries = [Entry(ident, payload) for ident, payload in messages]
         places = self._journal.append(content, length, content_crc(content), entries)
         for place, (_, payload) in zip(places, messages, strict=True):
             self._recent.add(place, payload, content, length // len(places))
@@ -163,7 +163,7 @@ class Store:
         put, content = read_put(self._files, segment, segment.offsets[ordinal_of(place)])
         if content_crc([content]) != put.content_crc:
             raise SpoolError(f"the content at place {place} does not match its checksum")
-        return Loaded(put.entries[ordinal_of(place) - put.first].payload, content)
+        return Loaded(put.entries()[ordinal_of(place) - put.first].payload, content)
 
     def read_note(self, place: int) -> bytes | None:
         """The latest note of a waiting message; None where it has none, or none that can be read yet."""
@@ -175,7 +175,7 @@ class Store:
         segment, ordinal = segments[generation_of(place)], ordinal_of(place)
         try:
             put, _ = read_put(self._files, segment, segment.offsets[ordinal])
-            return latest_note(self._files, segment, segments, ordinal, put.entries[ordinal - put.first])
+            return latest_note(self._files, segment, segments, ordinal, put.entries()[ordinal - put.first])
         except SpoolError:
             return None
 

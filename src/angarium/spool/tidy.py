@@ -38,6 +38,7 @@ class _Copy(NamedTuple):
 
     put: Put
     content: bytes
+    entries: list[Entry]
     seen: dict[int, tuple[tuple[int, int], bytes | None]]
     """Ordinal → where its latest note was, and that note."""
 
@@ -147,8 +148,9 @@ class Tidier:
         for offset, ordinals in step:
             put, content = read_put(self._files, segment, offset)
             wanted = [ordinal for ordinal in ordinals if ordinal in where]
-            notes = {n: self._read_note(where[n], put.entries[n - put.first]) for n in wanted}
-            copies.append(_Copy(put, content, {n: (where[n], notes[n]) for n in wanted}))
+            entries = put.entries()
+            notes = {n: self._read_note(where[n], entries[n - put.first]) for n in wanted}
+            copies.append(_Copy(put, content, entries, {n: (where[n], notes[n]) for n in wanted}))
         return copies
 
     def _read_note(self, where: tuple[int, int], entry: Entry) -> bytes | None:
@@ -163,7 +165,7 @@ class Tidier:
             if segment.note_at(ordinal) != where:
                 return {}
             entries.append(
-                self._copy_entry(segment.place(ordinal), copy.put.entries[ordinal - copy.put.first], note)
+                self._copy_entry(segment.place(ordinal), copy.entries[ordinal - copy.put.first], note)
             )
         if not entries:
             return {}
