@@ -469,6 +469,24 @@ def test_auth_ends(line: bytes, answer: str, why: str) -> None:
     assert session.receiver.state is State.READY
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"AUTH PLAIN\r\n!!\r\n" + b"x" * 1100 + b"\r\n",  # a token in pieces, say
+        b"AUTH LOGIN\r\n!!\r\ncGFzc3dvcmQ=\r\n",
+        b"AUTH NOSUCH\r\nAGFubmEAcGFzc3dvcmQ=\r\n",
+        b"NOOP\r\nAGFubmEAcGFzc3dvcmQ=\r\n",
+        b"RSET\r\n" + b"eHh4" * 300 + b"\r\n",
+    ],
+)
+def test_responses_out_of_step(lines: bytes) -> None:
+    """What may be a response of AUTH is not recorded where no exchange is under way either."""
+    session = Session()
+    session.feed(lines)
+    assert isinstance(session.last, Refused)
+    assert session.last.line.startswith(b"[redacted")
+
+
 def test_auth_long_response() -> None:
     """Responses may be longer than commands (RFC 4954)."""
     session = Session()

@@ -45,6 +45,10 @@ from angarium.wire.states import ENDS, OUT_OF_SEQUENCE, STATES, STAYS, STEPS, TR
 _WITH_CONTENT = frozenset({State.CONTENT, State.CHUNKS})
 _MAX_REPLY_TEXT = 500  # octets a line, so that code and CRLF fit 512: RFC 5321 section 4.5.3.1.5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NO_COMMAND = frozenset({"syntax", "encoding", "unknown-command", "too-long"})
+_RESPONSE = re.compile(rb"[A-Za-z0-9+/]{12,}={0,2}")
+STRAY = b"[redacted: base64 out of place]"
+"""What stands in place of a line that a client may have sent which is out of step with AUTH."""
 SECRET = b"[redacted]"
 """What stands in a refused line in place of a response of AUTH."""
 
@@ -204,9 +208,9 @@ class Receiver:
         if _is_auth(line):
             self._secrets_may_follow = True
             return b"AUTH " + SECRET
-        return (
-            SECRET if self._secrets_may_follow and why in {"syntax", "encoding", "unknown-command"} else line
-        )
+        if why not in _NO_COMMAND:
+            return line
+        return SECRET if self._secrets_may_follow else STRAY if _RESPONSE.fullmatch(line) else line
 
     def _read_content(self) -> Answerable | None:
         limits = self.limits
