@@ -8,7 +8,7 @@ import pytest
 from angarium.mail.address import Address
 from angarium.mail.trace import TRACE_FIELD, Key, read_reverse_path, read_supplemental, signed_reverse_path
 from tests.e2e.house import MAIL, TO_THE_HOP
-from tests.e2e.mails import ARF, DSN
+from tests.e2e.mails import ARF, DSN, dsn
 
 SENDER, READER = "news@customer.example", "reader@far.example"
 OLD, NEW = Key("k1", b"o" * 32), Key("k2", b"n" * 32)
@@ -197,6 +197,7 @@ def forged(key=NEW, ident="0" * 32, now=None):
         (forged(now=time.time() - 70 * 86_400), False),
         (forged(now=time.time() + 3 * 86_400), False),
         (forged().replace("b+0000", "b+0001"), False),
+        (forged().replace("b+0000", "b+000"), False),
         ("b@bounces.example", None),
     ],
 )
@@ -222,6 +223,50 @@ def test_references_to_different_messages_contradict_each_other(serve):
         assert house.records("OOB")[0]["recipient"] == READER
 
     serve(test, domains=DOMAINS, listener=TRACED, main=MAIN, prepare=write_keys(OLD))
+
+
+def test_the_traced_recipient_is_recorded_once(serve):
+    """Of several that failed, our header's recipient is the one of that name; the others keep theirs."""
+
+    async def test(house):
+        taken, ident = await sent(house)
+        client = await house.stranger()
+        report = returning(dsn("else@far.example", READER, "more@far.example"), taken)
+        await client.send("", "b@bounces.example", content=report)
+        told = [(oob["recipient"], oob["report"]["proves"]) for oob in house.records("OOB")]
+        assert told == [
+            ("else@far.example", ["message"]),
+            (READER, ["message", "recipient"]),
+            ("more@far.example", ["message"]),
+        ]
+        assert {oob["report"]["trace"]["id"] for oob in house.records("OOB")} == {ident}
+
+    serve(test, domains=DOMAINS, listener=TRACED, main=MAIN, prepare=write_keys(OLD))
+
+
+def test_every_field_that_may_be_ours_is_read(serve):
+    """A field of another host that looks like ours does not hide ours."""
+
+    async def test(house):
+        taken, _ = await sent(house)
+        other = b"X-Other: v=1;k=zz;t=1;s=" + b"A" * 43 + b";d=e30\r\n"
+        client = await house.stranger()
+        report = returning(DSN, taken).replace(TRACE_FIELD.encode(), other + TRACE_FIELD.encode(), 1)
+        await client.send("", "b@bounces.example", content=report)
+        assert house.records("OOB")[0]["verified"] is True
+
+    serve(test, domains=DOMAINS, listener=TRACED, main=MAIN, prepare=write_keys(OLD))
+
+
+def test_a_reverse_path_proves_the_message_alone(serve):
+    """The record says what is verified: a reverse-path names a message, and no recipient."""
+
+    async def test(house):
+        client = await house.stranger()
+        await client.send("", forged(OLD), content=DSN)
+        assert house.records("OOB")[0]["report"]["proves"] == ["message"]
+
+    serve(test, domains=DOMAINS, main=MAIN, prepare=write_keys(OLD))
 
 
 def test_keys_rotate_without_a_restart(serve):

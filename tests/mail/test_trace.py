@@ -87,9 +87,28 @@ def test_other_values_are_none(text: str) -> None:
 
 
 @pytest.mark.parametrize("data", ["AAAA", "", base64.urlsafe_b64encode(b"[1]").decode(), "W" * 9000])
-def test_data_that_is_no_object_is_none(data: str) -> None:
-    """Data of another form is nothing."""
-    assert read_supplemental(f"v=1;k=b2;t=1;s={'A' * 43};d={data.rstrip('=')}", KEYS, NOW) is None
+def test_data_that_is_no_object_is_altered(data: str) -> None:
+    """Data of another form is nothing; under the name of a key of ours somebody has altered it."""
+    for key, verified in (("b2", False), ("zz", None)):
+        found = read_supplemental(f"v=1;k={key};t=1;s={'A' * 43};d={data.rstrip('=')}", KEYS, NOW)
+        assert (found.verified if found else None) is verified
+        assert found is None or found.data == {}
+
+
+def test_what_names_a_key_of_ours_and_does_not_read_is_altered() -> None:
+    """A reference that was cut or mangled on the way is not verified; one of nobody's key is nothing."""
+    value = value_of(supplemental_field(DATA, NEW, NOW))
+    path = signed_reverse_path(IDENT, "example.com", NEW, NOW)
+    for cut in (value[:60], value + "!", value.replace("s=", "s=x")):
+        found = read_supplemental(cut, KEYS, NOW)
+        assert found is not None
+        assert (found.verified, found.data) == (False, {})
+        assert read_supplemental(cut, {"a1": OLD}, NOW) is None
+    for local_part in (path.local_part[:-1], path.local_part.replace("0123", "012z")):
+        altered = read_reverse_path(Address(local_part, "example.com"), KEYS, NOW)
+        assert altered is not None
+        assert altered.verified is False
+        assert read_reverse_path(Address(local_part, "example.com"), {}, NOW) is None
 
 
 def test_a_reverse_path_names_its_message() -> None:

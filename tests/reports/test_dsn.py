@@ -106,9 +106,9 @@ def test_the_original_is_read() -> None:
     assert original is not None
     assert (original.message_id, original.sender) == ("<1@example.com>", "Sender <sender@example.com>")
     assert (original.to, original.subject) == ("info@example.net", "Grüße")
-    assert (original.list_unsubscribe, original.trace) == (
+    assert (original.list_unsubscribe, original.traces) == (
         "<mailto:out@example.com>",
-        "v=1;k=a1;t=1;s=abc;d=e30",
+        ("v=1;k=a1;t=1;s=abc;d=e30",),
     )
 
 

@@ -69,7 +69,7 @@ def row_of(name: str, found: Report) -> dict[str, Any]:
         "file": name,
         "kind": found.kind if found.problem is None else "none",
         "recipients": list(dict.fromkeys(spoken_of or (feedback.original_rcpt_to if feedback else ()))),
-        "failed": [one.address for one in found.failed],
+        "failed": [one.meant for one in found.failed],
         "status": everyone[0].status if everyone else None,
         "feedback_type": feedback.feedback_type if feedback else None,
         "fields": feedback.fields if feedback else {},

@@ -109,6 +109,8 @@ class Record(msgspec.Struct, kw_only=True):
     message_id: str | UnsetType | None = UNSET
     """On Receptions: the message's Message-ID field, null where it has none."""
     notices: list[Notice] | UnsetType = UNSET
+    left_out: int | UnsetType = UNSET
+    """Recipients of a report that have no OOB record or notice, since it names too many."""
     dead_address: str | UnsetType = UNSET
     verified: bool | UnsetType | None = UNSET
     report: Any | UnsetType = UNSET

@@ -78,9 +78,11 @@ FOLD: Final = 70  # characters of a line of the supplemental trace header
 _UNSIGNED: Final = "eyJ"  # base64 of a JSON object's beginning
 _MARKER: Final = "_@_"
 _KEY_ID = re.compile(r"[a-z0-9]{1,4}")
+_CLAIM = re.compile(r"v=1;k=([a-z0-9]{1,4});")
 _TRACE = re.compile(r"v=1;k=([a-z0-9]{1,4});t=(\d{1,12});s=([A-Za-z0-9_-]{43});d=([A-Za-z0-9_-]*)")
 _BLANKS = re.compile(r"\s+")
 # A local part of ours: prefix + message id . key . day in hexadecimal . signature; at most 64 octets.
+_PATH_CLAIM = re.compile(r"[a-z]{1,4}\+[^.]{0,64}\.([a-z0-9]{1,4})\.[^.]{0,8}\.[^.]{0,32}")
 _REVERSE_PATH = re.compile(r"[a-z]{1,4}\+([0-9a-f]{32})\.([a-z0-9]{1,4})\.([0-9a-f]{4,5})\.([a-z2-7]{16})")
 
 
@@ -108,7 +110,10 @@ class Reference:
     made: float
     """Seconds since the epoch."""
     verified: bool | None
-    """True: ours and fresh. False: forged, altered or too old. None: signed by an unknown key."""
+    """True: ours and fresh. False: forged, altered or too old. None: signed by an unknown key.
+
+    What names a key of ours and does not read is altered too: its `data` is empty.
+    """
 
 
 class KeyFileError(ValueError):
@@ -178,21 +183,30 @@ def read_supplemental(value: str, keys: Mapping[str, Key], unix_seconds: float) 
     """
     if value.lstrip().startswith(_UNSIGNED):
         return _read_unsigned(value)
-    match = _TRACE.fullmatch(_BLANKS.sub("", value[:MAX_TRACE]))
-    if match is None:
-        return None
+    text = _BLANKS.sub("", value[:MAX_TRACE])
+    claim, match = _CLAIM.match(text), _TRACE.fullmatch(text)
+    data = _read_data(match[4]) if match else None
+    if match is None or data is None:
+        return _altered(claim, keys)
     key_id, stamp, signature, packed = match.groups()
-    try:
-        data = json.loads(_unbase64(packed))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(data, dict):
-        return None
     verified = None
     if key_id in keys:
         wanted = _base64(_sign(keys[key_id].secret, "ref", key_id, stamp, packed))
         verified = hmac.compare_digest(wanted, signature) and _is_fresh(float(stamp), unix_seconds)
     return Reference(data, key_id, float(stamp), verified)
+
+
+def _read_data(packed: str) -> dict[str, Any] | None:
+    try:
+        data = json.loads(_unbase64(packed))
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _altered(claim: re.Match[str] | None, keys: Mapping[str, Key]) -> Reference | None:
+    """What names a key of ours and does not read as we write it; None where the key is nobody's."""
+    return Reference({}, claim[1], 0.0, verified=False) if claim and claim[1] in keys else None
 
 
 def _read_unsigned(value: str) -> Reference | None:
@@ -219,10 +233,14 @@ def signed_reverse_path(ident: str, domain: str, key: Key, unix_seconds: float, 
 
 
 def read_reverse_path(address: Address, keys: Mapping[str, Key], unix_seconds: float) -> Reference | None:
-    """Read a signed reverse-path; None where the address is none. `data` holds the message's `id`."""
-    match = _REVERSE_PATH.fullmatch(address.local_part.lower())
+    """Read a signed reverse-path; None where the address is none. `data` holds the message's `id`.
+
+    It names no recipient: each message of ours has one, which our own records tell by the id.
+    """
+    local_part = address.local_part.lower()
+    match = _REVERSE_PATH.fullmatch(local_part)
     if match is None:
-        return None
+        return _altered(_PATH_CLAIM.fullmatch(local_part), keys)
     ident, key_id, day, signature = match.groups()
     made = int(day, 16) * 86_400.0
     verified = None

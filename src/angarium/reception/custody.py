@@ -33,6 +33,7 @@ from angarium.reception.guard import TOO_LONG, TOO_MANY_HOPS
 from angarium.reception.queue_choice import Choice, choose
 from angarium.reception.record import reception_records
 from angarium.reception.reference import Trace, trace_of
+from angarium.reception.report_record import MAX_RECORDS
 from angarium.reception.transaction import Accepted, Transaction, ask
 from angarium.reports.detect import examine
 from angarium.reports.values import Report
@@ -89,6 +90,8 @@ class Draft:
     fate: Fate | None = None
     trace: Trace = NO_TRACE
     """What the report proves about which message of ours it means."""
+    share: int = MAX_RECORDS
+    """How many OOB records its report may have, and how many notices."""
 
     @property
     def is_logged(self) -> bool:
@@ -132,6 +135,7 @@ class _Taking:
         await self._name_queues(drafts)
         self._sign(drafts)
         for draft in drafts:
+            draft.share = max(1, MAX_RECORDS // len(drafts))
             draft.arrival.records = reception_records(self.session, draft)
         arrivals = [draft.arrival for draft in drafts]
         await self.session.door.intake.take(arrivals)

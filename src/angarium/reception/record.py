@@ -65,7 +65,8 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
         response=_ACCEPTED,
         message_id=message_id(draft.arrival.content),
         disposition=(fate.disposition if arrival.is_queued or not fate.queue else "discarded") or UNSET,
-        notices=_notices(draft) or UNSET,
+        notices=_notices(draft)[: draft.share] or UNSET,
+        left_out=_left_out(draft) or UNSET,
         report_error=fate.report_error or UNSET,
         why=fate.why or UNSET,
         **facts,
@@ -265,3 +266,11 @@ def _notices(draft: Draft) -> list[Notice]:
     if report is None or not report.is_usable:
         return []
     return [Notice(recipient=one.address, action=one.action, status=one.status) for one in report.notices]
+
+
+def _left_out(draft: Draft) -> int:
+    """How many failed recipients and notices of a report have no record, since it names too many."""
+    if draft.report is None or not draft.report.is_usable:
+        return 0
+    failed = len(draft.report.failed) if draft.is_logged else 0
+    return sum(max(0, number - draft.share) for number in (failed, len(draft.report.notices)))

@@ -1,8 +1,8 @@
 """Is this report about mail of ours? What its signed reverse-path and its returned trace header prove.
 
 Pure. A reference says which message is meant; `verified` says whether we made it: true where a signature
-holds, false where one that is there does not (forged, altered or too old) or where two of them name
-different messages, null where nothing could be checked.
+holds, false where one that is there does not (forged, altered or too old) or where header and reverse-path
+name different messages, null where nothing could be checked.
 """
 
 from __future__ import annotations
@@ -30,21 +30,35 @@ class Trace(msgspec.Struct, frozen=True):
         found = (self.data or {}).get("recipient") if self.verified else None
         return found if isinstance(found, str) and _is_address(found) else None
 
+    @property
+    def proves(self) -> tuple[str, ...]:
+        """What our signatures vouch for: the message, and its recipient where the header came back."""
+        if not self.verified:
+            return ()
+        return ("message", "recipient") if self.recipient else ("message",)
+
 
 def trace_of(report: Report, recipient: Address, keys: Mapping[str, Key], now: float) -> Trace:
-    """Read what a report to `recipient` carries of ours."""
-    header = report.original.trace if report.original is not None else None
-    found = [
-        read_reverse_path(recipient, keys, now),
-        read_supplemental(header, keys, now) if header is not None else None,
-    ]
-    references = [reference for reference in found if reference is not None]
+    """Read what a report to `recipient` carries of ours: a reverse-path and every likely header."""
+    path = read_reverse_path(recipient, keys, now)
+    texts = report.original.traces if report.original is not None else ()
+    headers = [one for one in (read_supplemental(text, keys, now) for text in texts) if one is not None]
+    header = _chosen(headers, path)
+    references = [one for one in (path, header) if one is not None]
     if not references:
         return Trace()
-    best = max(references, key=lambda one: bool(one.verified))
     held = [one for one in references if one.verified]
-    data = {name: value for one in held or [best] for name, value in one.data.items()}
-    return Trace(_verdict(references, held), data)
+    data = {name: value for one in held or references[-1:] for name, value in one.data.items()}
+    return Trace(_verdict(references, held), data or None)
+
+
+def _chosen(headers: list[Reference], path: Reference | None) -> Reference | None:
+    """The header to believe: one that holds, of the reverse-path's message first; else the topmost.
+
+    Mail that has passed us twice has two.
+    """
+    ident = path.data.get("id") if path is not None else None
+    return max(headers, key=lambda one: (bool(one.verified), one.data.get("id") == ident), default=None)
 
 
 def _verdict(references: list[Reference], held: list[Reference]) -> bool | None:

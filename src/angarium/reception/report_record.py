@@ -15,15 +15,18 @@ from angarium.log.records import EnhancedCode, PeerAddress, Record, Response, rf
 from angarium.mail.ident import created_at
 from angarium.mail.status import split_enhanced
 from angarium.reception.reference import Trace
-from angarium.reports.values import Bounce, Feedback, Mark, Recipient, Report
+from angarium.reports.values import Feedback, Mark, Recipient, Report
 
 if TYPE_CHECKING:
     from angarium.reception.custody import Draft
 
 _DEFAULT_CODE = 550
-MANY = 50
-"""Failed recipients of one report from which on its records say only what is needed, so that a small report
-cannot fill the log.
+"""What `response.code` says where a report tells no reply code (reference O25)."""
+MAX_RECORDS = 100
+"""OOB records of one transaction: a report of a mebibyte can name thousands. The others are counted."""
+MAX_COMMON = 1 << 16
+"""Octets that the records of one report may spend on what all of them share; where they would spend more, the
+first says it for the others, so that a small report cannot fill the log.
 """
 MAX_AGE = 30 * 86_400
 """Seconds that a failure may be past when its report comes; an older date is somebody's wrong clock."""
@@ -42,26 +45,46 @@ def report_records(draft: Draft, facts: dict[str, Any]) -> list[Record]:
     }
     if report.feedback is not None:
         return [_feedback(report.feedback, report, draft, common)]
-    return [_bounce(failed, report, draft, common) for failed in report.failed]
+    if len(report.failed) > draft.share:
+        common["left_out"] = len(report.failed) - draft.share
+    failed = report.failed[: draft.share]
+    shared = _shared(report, draft.trace)
+    size = len(msgspec.json.encode((shared, common["headers"])))
+    later = shared, common
+    if size * len(failed) > MAX_COMMON:
+        later = _in_brief(shared), common | {"headers": {}}
+    return [_bounce(one, report, draft, *(later if n else (shared, common))) for n, one in enumerate(failed)]
 
 
-def _bounce(failed: Recipient, report: Report, draft: Draft, common: dict[str, Any]) -> Record:
+def _bounce(
+    failed: Recipient, report: Report, draft: Draft, shared: dict[str, Any], common: dict[str, Any]
+) -> Record:
     """One OOB record: who the mail was for, and what the remote server said."""
-    bounce = report.bounce
+    bounce, trace = report.bounce, draft.trace
     reporting = bounce.reporting_mta if bounce is not None else None
     peer: PeerAddress = common["peer_address"]
+    is_traced = _is_traced(failed, report, trace)
+    proves = {"proves": [what for what in trace.proves if is_traced or what != "recipient"]}
     return Record(
         type="OOB",
         response=_response(failed),
-        report=_account(report, failed, draft.trace),
+        report=shared | (proves if trace.proves else {}) | {"recipient": msgspec.to_builtins(failed)},
         **common
         | {
             "sender": str(draft.arrival.envelope.recipients[0].address),
-            "recipient": draft.trace.recipient or failed.original or failed.address,
+            "recipient": trace.recipient if is_traced else failed.meant,
             "peer_address": PeerAddress(name=reporting.name if reporting else peer.name, addr=peer.addr),
         }
         | _when(failed, common["timestamp"]),
     )
+
+
+def _is_traced(failed: Recipient, report: Report, trace: Trace) -> bool:
+    """Whether our reference's recipient is this one: the only one that failed, or the one of that name."""
+    if trace.recipient is None:
+        return False
+    names = {failed.address.lower(), (failed.original or "").lower()}
+    return len(report.failed) == 1 or trace.recipient.lower() in names
 
 
 def _when(failed: Recipient, now: int) -> dict[str, Any]:
@@ -83,11 +106,12 @@ def _feedback(feedback: Feedback, report: Report, draft: Draft, common: dict[str
             del said[name]
     said["original_rcpto_to"] = said["original_rcpt_to"]
     created = created_at(draft.arrival.ident)
+    proves = list(draft.trace.proves)
     return Record(
         type="Feedback",
         response=Response(code=250),
         feedback_report=said,
-        report=_account(report, None, draft.trace),
+        report=_shared(report, draft.trace) | ({"proves": proves} if proves else {}),
         **common | {"created": int(created), "created_time": rfc3339(created), "size": draft.arrival.size},
     )
 
@@ -111,25 +135,31 @@ def _response(failed: Recipient) -> Response:
     )
 
 
-def _account(report: Report, failed: Recipient | None, trace: Trace) -> dict[str, Any]:
-    """Everything else that the report says, with its marks; what our own reference says is `trace`."""
-    account: dict[str, Any] = {"kind": report.kind, "why": report.why}
-    is_short = len(report.failed) > MANY
-    if failed is not None:
-        account["recipient"] = msgspec.to_builtins(failed)
+def _shared(report: Report, trace: Trace) -> dict[str, Any]:
+    """What a report says of the message, with its marks; what our own reference says is `trace`."""
+    shared: dict[str, Any] = {"kind": report.kind, "why": report.why}
     if report.bounce is not None:
-        account["message"] = msgspec.to_builtins(_without_recipients(report.bounce, is_short=is_short))
-    if trace.data is not None and (trace.verified or not is_short):
-        account["trace"] = trace.data
+        shared["message"] = msgspec.to_builtins(report.bounce)
+        del shared["message"]["recipients"]
+    if trace.data is not None:
+        shared["trace"] = trace.data
     if report.original is not None:
-        original = msgspec.structs.replace(report.original, trace=None)
-        account["original"] = (
-            {"message_id": original.message_id} if is_short else msgspec.to_builtins(original)
-        )
-    return account
+        shared["original"] = msgspec.to_builtins(report.original)
+        del shared["original"]["traces"]
+    return shared
 
 
-def _without_recipients(bounce: Bounce, *, is_short: bool) -> Bounce:
-    """What a bounce says of the message, without what nobody reads a thousand times."""
-    about = msgspec.structs.replace(bounce, recipients=())
-    return msgspec.structs.replace(about, extensions={}, unparsed={}) if is_short else about
+def _in_brief(shared: dict[str, Any]) -> dict[str, Any]:
+    """What the later records of a large report keep of that: which message it is, and who says so."""
+    brief: dict[str, Any] = {"kind": shared["kind"], "why": shared["why"]}
+    for name, kept in _KEPT.items():
+        if name in shared:
+            brief[name] = {key: shared[name][key] for key in kept if key in shared[name]}
+    return brief
+
+
+_KEPT = {
+    "message": ("reporting_mta", "original_envelope_id", "queue_id"),
+    "trace": ("id", "recipient"),
+    "original": ("message_id",),
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from angarium.mail.mime import MAX_HEADER, Fields, Part, decode_transfer, decode_words, read_fields, split
@@ -22,6 +23,7 @@ RETURNED_TYPES: Final = frozenset(
     }
 )  # fmt: skip
 MAX_QUOTED: Final = 1000  # characters of a field of the returned message
+MAX_TRACES: Final = 8  # fields that look like our trace header: other hosts may write such fields too
 MAX_RETURNED: Final = 1 << 16  # octets of the returned message that a record keeps
 _FIELDS: Final = {
     "message_id": "message-id",
@@ -70,25 +72,21 @@ def read_original(fields: Fields) -> Original | None:
         for name, field in _FIELDS.items()
         if fields.get(field, [""])[0]
     }
-    trace = _find_trace(fields)
-    if trace is not None:
-        values["trace"] = trace
+    traces = _find_traces(fields)
     marks: dict[str, Mark] = dict.fromkeys(values, "derived")
-    return Original(**values, marks=marks) if values else None
+    return Original(**values, traces=traces, marks=marks) if values or traces else None
 
 
-def _find_trace(fields: Fields) -> str | None:
-    """The value of our trace header, whatever its name: the first X- field that looks like one."""
-    return next(
-        (
-            value
-            for name, values in fields.items()
-            if name.startswith("x-")
-            for value in values
-            if may_be_reference(value)
-        ),
-        None,
+def _find_traces(fields: Fields) -> tuple[str, ...]:
+    """The values of our trace header, whatever its name: the X- fields that look like one, up to a bound."""
+    likely = (
+        value
+        for name, values in fields.items()
+        if name.startswith("x-")
+        for value in values
+        if may_be_reference(value)
     )
+    return tuple(islice(likely, MAX_TRACES))
 
 
 def recipients_of(fields: Fields) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     unparsed: Texts = {}
     marks: dict[str, Mark] = {}
 
+    @property
+    def meant(self) -> str:
+        """The recipient as the sender knows it: the original address where it is one, else the final."""
+        return self.original if self.original and "@" in self.original else self.address
+
 
 class Bounce(msgspec.Struct, frozen=True, kw_only=True):
     """An out-of-band bounce: what it says of the message (RFC 3464 section 2.2) and of each recipient."""
@@ -114,8 +119,8 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     list_unsubscribe: str | None = None
     feedback_id: str | None = None
     """The CFBL-Feedback-ID field (RFC 9477 section 3.2)."""
-    trace: str | None = None
-    """Our supplemental trace header's value, raw and unverified (see `mail.trace`)."""
+    traces: tuple[str, ...] = ()
+    """What looks like our supplemental trace header, raw and unverified (see `mail.trace`), topmost first."""
     marks: dict[str, Mark] = {}
 
 
