@@ -1,7 +1,7 @@
 """The servers that are measured, one file each; `ALL` is where a new one is added.
 
 A peer is a module with `NAME`, `missing() -> str | None` (why it cannot be measured here),
-`version() -> str`, `SETTINGS` (what was set) and `start(setup) -> Server`. README.md says why that is fair.
+`version() -> str`, `SETTINGS` (what was set), `MODES` and `start(setup) -> Server`. README.md says why that is fair.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-ALL = ("angarium", "postfix")
+ALL = ("angarium", "postfix", "exim", "opensmtpd", "haraka", "aiosmtpd")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Peer(Protocol):
     """What the module of a peer offers."""
 
     NAME: str
+    MODES: tuple[str, ...]
+    """Which of `full` and `receive` it can do."""
     SETTINGS: str
 
     def missing(self) -> str | None: ...

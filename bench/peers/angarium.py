@@ -11,6 +11,7 @@ from bench.peers import Setup
 from bench.tools import BenchError, angarium, is_greeting, stop, wait_for
 
 NAME = "angarium"
+MODES = ("full", "receive")
 SETTINGS = (
     "one worker; as many connections to the next hop as the client has; records written; "
     "receive-only: one connection to a next hop that never greets, so that mail stays in the queue"

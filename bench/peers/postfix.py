@@ -17,6 +17,7 @@ from bench.peers import Setup
 from bench.tools import BenchError, is_greeting, wait_for
 
 NAME = "postfix"
+MODES = ("full", "receive")
 SETTINGS = (
     "no DNS, TLS, aliases or milters; in_flow_delay = 0; as many deliveries at once as the client has "
     "connections, from the first; log written by its own postlogd to a file (cheaper than syslog without a "
