@@ -352,3 +352,15 @@ def test_modules(loaded: Loaded) -> None:
         mine__lua="return { four = 4 }\n",
     )
     assert {Path("mine.lua").absolute(), Path("more/other.lua").absolute()} < set(configuration.files)
+
+
+def test_setup_with_options(mta: MakeMta) -> None:
+    """`setup_with_options` takes its files by `file_names`; an option that it does not know is an error."""
+    text = """
+local queue = require 'policy-extras.queue'
+queue:setup_with_options { skip_queue_config_hook = true, cache_ttl = '1m', file_names = { 'queues.toml' } }
+"""
+    server = mta(
+        {"init.lua": INIT + text, "queues.toml": "[queue.'far.example']\nrouting_domain = '[10.0.0.1]'\n"}
+    )
+    assert server.configuration.queues.lookup("far.example", None, None) is not None

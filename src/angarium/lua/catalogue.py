@@ -104,6 +104,39 @@ FUNCTIONS: dict[str, Standing] = {
     "kumo.spawn_task": _absent("run a program of its own beside the server"),
     "kumo.sleep": _absent("take it out: a handler that waits holds up everybody"),
     "kumo.validation_failed": _absent("`error` in the file's own text fails `angarium check`"),
+    "kumo.add_charset_alias": _absent("take it out: content is carried on as it came"),
+    "kumo.available_parallelism": _absent("write `workers` in `angarium.configure`"),
+    "kumo.bump_config_epoch": _absent("take it out: every file that is read is watched"),
+    "kumo.compute_egress_path_config_constraints": _absent("ask `angarium config why`"),
+    "kumo.compute_queue_config_constraints": _absent("ask `angarium config why`"),
+    "kumo.configure_log_disposition_hook": _absent("read the records as they come: `angarium logs --follow`"),
+    "kumo.configure_suppression_store": _absent("refuse the recipient in `smtp_server_rcpt_to`"),
+    "kumo.define_egress_pool": _absent("use `get_egress_pool`, or egress files"),
+    "kumo.define_egress_source": _absent("use `get_egress_source`, or egress files"),
+    "kumo.format_egress_path_config_constraints": _absent("ask `angarium config why`"),
+    "kumo.format_egress_path_config_toml": _absent("ask `angarium config why`"),
+    "kumo.format_queue_config_toml": _absent("ask `angarium config why`"),
+    "kumo.get_memory_hard_limit": _absent(_TUNING),
+    "kumo.get_memory_low_thresh": _absent(_TUNING),
+    "kumo.get_memory_soft_limit": _absent(_TUNING),
+    "kumo.glob": _absent("name the files one by one: each of them is watched"),
+    "kumo.inject_message": _absent("inject over SMTP, on a listener of its own"),
+    "kumo.invoke_get_egress_path_config": _absent("ask `angarium config why`"),
+    "kumo.invoke_get_egress_pool": _absent("ask `angarium config why`"),
+    "kumo.invoke_get_egress_source": _absent("ask `angarium config why`"),
+    "kumo.set_httpinject_threads": _absent(_TUNING),
+    "kumo.set_httpinject_recipient_rate_limit": _absent("inject over SMTP, on a listener of its own"),
+    "kumo.set_lua_gc_on_put": _absent(_TUNING),
+    "kumo.set_max_lua_context_age": _absent(_TUNING),
+    "kumo.set_max_lua_context_use_count": _absent(_TUNING),
+    "kumo.set_max_spare_lua_contexts": _absent(_TUNING),
+    "kumo.set_memory_low_thresh": _absent(_TUNING),
+    "kumo.set_qmaint_threads": _absent(_TUNING),
+    "kumo.set_readyq_threads": _absent(_TUNING),
+    "kumo.set_smtpsrv_threads": _absent(_TUNING),
+    "kumo.prometheus": _absent("`angarium queue` and the records have the figures"),
+    "kumo.regex_set_map": _absent("use Lua's patterns (`string.match`), or Python"),
+    "kumo.tsa": _absent("write rates and limits into shaping files"),
     "kumo.serde.yaml_parse": _absent("use TOML or JSON"),
     "kumo.serde.yaml_encode": _absent("use TOML or JSON"),
     "kumo.serde.yaml_load": _absent("use TOML or JSON"),
@@ -168,6 +201,16 @@ EVENTS: dict[str, Standing] = {
     "rebind_message": _absent("use `angarium queue`"),
     "message_expired": _absent("read the Expiration records"),
     "log_disposition": _absent("read the records as they come: `angarium logs --follow`"),
+    "get_acl_definition": _absent(_QUEUE_COMMAND),
+    "get_site_config": _absent("use `get_egress_path_config`, or shaping files"),
+    "http_message_injected": _absent("inject over SMTP, on a listener of its own"),
+    "proxy_init": _absent("use a proxy of its own, named in `proxy_hosts` or `xclient_hosts`"),
+    "proxy_server_auth_rfc1929": _absent("use a proxy of its own, named in `proxy_hosts` or `xclient_hosts`"),
+    "shutdown_logging": _absent("take it out: the log is written to its end when the server stops"),
+    "smtp_client_rewrite_delivery_status": _absent("take it out: a next hop's reply counts as it is"),
+    "throttle_insert_ready_queue": _absent("use `max_message_rate` of a queue"),
+    "xfer_message_received": _absent("use `smtp_server_message_received`: mail between hosts goes by SMTP"),
+    "tsa_load_shaping_data": _absent("write rates and limits into shaping files"),
     "tsa_init": _absent("write rates and limits into shaping files"),
     "validate_config": _absent("`error` in the file's own text fails `angarium check`"),
 }
@@ -185,6 +228,10 @@ MODULES: dict[str, Standing] = {
     ),
     "policy-extras.log_hooks": _absent("read the records as they come: `angarium logs --follow`"),
     "policy-extras.dkim_sign": _absent("sign at the host that sends for you: mail is carried on as it came"),
+    "policy-extras.dmarc_rua": _absent(_IN_PYTHON),
+    "policy-extras.hornet": _absent(_IN_PYTHON),
+    "policy-extras.rspamd": _absent(_IN_PYTHON),
+    "policy-extras.warmup": _absent("write rates and limits into shaping files"),
     "policy-extras.mail_auth": _absent(_IN_PYTHON),
     "policy-extras.policy_utils": _absent("copy the functions that you use into a file of your own"),
     "policy-extras.typing": _absent("take it out: options are checked when the file is loaded"),
@@ -195,8 +242,14 @@ MODULES: dict[str, Standing] = {
 METHODS: dict[str, Standing] = {
     "listener_domains:setup": _differs("files are read when the policy is loaded, and watched"),
     "queue:setup": _differs("files are read when the policy is loaded, and watched"),
-    "queue:setup_with_options": _differs("caching options have no effect"),
-    "queue:apply": _differs("there is nothing left to apply: the files' options hold anyhow"),
+    "queue:setup_with_options": _differs(
+        "`file_names` counts; caching options have no effect, and the files' options hold with or without "
+        "the hook"
+    ),
+    "queue:apply": _differs(
+        "there is nothing left to apply: the files' options hold anyhow. Tenant, campaign and schedule are "
+        "taken from mail of senders with a right of their own alone, where there every message had them"
+    ),
     "sources:setup": _differs("files are read when the policy is loaded, and watched"),
     "msg:sender": _SAME,
     "msg:set_sender": _differs("the transaction is decided again"),
@@ -222,7 +275,11 @@ METHODS: dict[str, Standing] = {
     "conn_meta:get_meta": _SAME,
     "conn_meta:set_meta": _SAME,
     # -- not here ------------------------------------------------------------------------------------------
+    "queue:resolve_config": _absent("take it out: the files' options hold without a handler"),
     "conn_meta:auth_info": _absent("use `conn_meta:get_meta 'authz_id'` and `'authn_id'`"),
+    "msg:add_authentication_results": _absent("use `msg:prepend_header`"),
+    "msg:import_headers": _absent("use `msg:import_x_headers` with the names of the fields"),
+    "msg:shrink_data": _absent("take it out: contents leave memory by themselves"),
     "msg:append_header": _absent("use `msg:prepend_header`"),
     "msg:append_text_plain": _absent(_IN_PYTHON),
     "msg:append_text_html": _absent(_IN_PYTHON),
@@ -236,9 +293,9 @@ METHODS: dict[str, Standing] = {
     "msg:parse_mime": _absent(_IN_PYTHON),
     "msg:parse_rfc3464": _absent("use `log_oob`, and the OOB records"),
     "msg:parse_rfc5965": _absent("use `log_arf`, and the Feedback records"),
-    "msg:set_scheduling": _absent("take it out: mail is tried at once, then by `retry_interval`"),
-    "msg:import_scheduling_header": _absent("take it out: mail is tried at once, then by `retry_interval`"),
-    "msg:set_due": _absent("take it out: mail is tried at once, then by `retry_interval`"),
+    "msg:set_scheduling": _absent("use `scheduling_header` of the queues file"),
+    "msg:import_scheduling_header": _absent("use `scheduling_header` of the queues file"),
+    "msg:set_due": _absent("use `scheduling_header` of the queues file"),
     "msg:num_attempts": _absent("records say it"),
     "msg:increment_num_attempts": _absent("take it out"),
     "msg:set_force_sync": _absent("take it out: everything that is answered 250 is on stable storage"),
@@ -249,6 +306,47 @@ METHODS: dict[str, Standing] = {
 
 UNSAFE = ("os.execute", "io.popen", "package.loadlib")
 """What a policy file does only if it is allowed to."""
+
+
+def words(*lines: str) -> tuple[str, ...]:
+    """The words of a list."""
+    return tuple(word for line in lines for word in line.split())
+
+
+GLOBALS = frozenset(
+    words(
+        "_ENV _G _VERSION angarium assert collectgarbage error getmetatable ipairs kumo load next",
+        "pairs pcall print rawequal rawget rawlen rawset require select self setmetatable",
+        "tonumber tostring type warn xpcall",
+    )
+)
+"""What every policy file finds, but libraries."""
+LIBRARY: dict[str, tuple[str, ...]] = {
+    "coroutine": words("close create isyieldable resume running status wrap yield"),
+    "debug": words("traceback"),
+    "io": words("close flush input lines open output read stderr stdin stdout tmpfile type", "write"),
+    "math": words(
+        "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min",
+        "mininteger modf pi rad random randomseed sin sqrt tan tointeger type ult",
+    ),
+    "os": words("clock date difftime getenv remove rename time tmpname"),
+    "package": words("loaded path preload"),
+    "string": words(
+        "byte char find format gmatch gsub len lower match pack packsize rep reverse", "sub unpack upper"
+    ),
+    "table": words("concat insert move pack remove sort unpack"),
+    "utf8": words("char charpattern codepoint codes len offset"),
+}
+ABSENT_GLOBALS = {
+    "dofile": "use `require`",
+    "loadfile": "use `require`",
+    "loadstring": "use `load`",
+    "unpack": "use `table.unpack`",
+    "setfenv": "use the fourth parameter of `load`",
+    "getfenv": "use `_ENV`",
+    "python": "write `angarium migrate init.lua OUTDIR`, and go on in Python",
+}
+_REMOVED = ("os.exit", "os.setlocale", "string.dump")
 
 _BY_METHOD = {name.partition(":")[2]: name for name in METHODS}
 
@@ -300,6 +398,42 @@ def missing_method(name: str) -> str | None:
     if full is None or METHODS[full].status != "absent":
         return None
     return _missing(full, METHODS[full], METHODS)
+
+
+def missing_method_of(kind: str, name: str) -> str | None:
+    """Why an object of ours (`msg`, `conn_meta`, a helper's name) has no such method; None: it has."""
+    full = f"{kind}:{name}"
+    if full in METHODS and METHODS[full].status != "absent":
+        return None
+    known = METHODS.get(full)
+    return _missing(full, known, {key: one for key, one in METHODS.items() if key.startswith(f"{kind}:")})
+
+
+def missing_field(name: str) -> str:
+    """What an address has instead of what is asked of it."""
+    return f"address.{name} is not available in Angarium: an address has user, domain, email and name"
+
+
+def missing_global(name: str) -> str | None:
+    """Why a name that no file binds cannot be used; None: Lua or Angarium has it."""
+    if name in GLOBALS or name in LIBRARY:
+        return None
+    if name in ABSENT_GLOBALS:
+        return f"{name} is not available in Angarium: {ABSENT_GLOBALS[name]}"
+    near = get_close_matches(name, [*GLOBALS, *LIBRARY], 1, 0.8)
+    hint = f"did you mean {near[0]}?" if near else "no file that is read gives it a value"
+    return f"{name} is nowhere: {hint}"
+
+
+def missing_member(library: str, name: str) -> str | None:
+    """Why a function of Lua's own library cannot be used; None: it can, or may if it is allowed."""
+    full = f"{library}.{name}"
+    if name in LIBRARY[library] or full in UNSAFE:
+        return None
+    if full in _REMOVED or library in ("debug", "package"):
+        return f"{full} is not available in Angarium: it would leave the limits that a policy file has"
+    near = get_close_matches(name, LIBRARY[library], 1, 0.8)
+    return f"there is no {full} in Lua 5.4{f': did you mean {library}.{near[0]}?' if near else ''}"
 
 
 def _missing(what: str, known: Standing | None, names: dict[str, Standing], name: str | None = None) -> str:

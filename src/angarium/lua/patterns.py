@@ -2,7 +2,7 @@
 
 Lua's matcher backtracks, and nothing can interrupt it: content that somebody else wrote could hold up a
 worker. A pattern without `%b`, `%f` and references to captures is a regular expression (Lua 5.4 reference
-manual, section 6.4.1), and RE2 finds the same match in it: the leftmost, where the first of several ways wins.
+manual, section 6.4.1), and RE2 finds the same match in it: the leftmost, the first of several ways.
 """
 
 from __future__ import annotations

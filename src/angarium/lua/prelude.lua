@@ -273,7 +273,7 @@ local function on(event, handler)
   elseif getmetatable(handler) ~= FILES then
     error('kumo.on takes a function, not ' .. type(handler), 2)
   else
-    file, line = handler.file, handler.line
+    file, line = rawget(handler, 'file'), rawget(handler, 'line')
   end
   checked(host.register(event, file, line, parameters, getmetatable(handler) == FILES))
   chains[event] = chains[event] or {}
@@ -286,6 +286,14 @@ local function listener_domains_setup(_, files)
   return setmetatable({ file = file, line = line }, FILES)
 end
 
+FILES.__newindex = function(_, name)
+  error('what the files answer cannot be changed (' .. tostring(name) .. '): '
+    .. 'make a kumo.make_listener_domain of your own', 2)
+end
+FILES.__index = function(_, name)
+  error('what the files answer cannot be looked into (' .. tostring(name) .. '): return it as it is', 2)
+end
+
 FILES.__call = function(_, domain, listener, conn_meta)
   if checked(host.files_answer(domain, listener, conn_meta[1])) then
     return FILES
@@ -294,9 +302,25 @@ end
 
 local queue_helper = { apply = function() end }
 
-local function queue_setup(_, files, options)
+local function queue_setup(_, files)
   local file, line = place()
-  checked(host.setup_queue(options and files or files, file, line))
+  checked(host.setup_queue(files, file, line))
+  return queue_helper
+end
+
+local QUEUE_OPTIONS = { file_names = true, skip_queue_config_hook = true }
+
+local function queue_setup_with_options(_, options)
+  for name in pairs(type(options) == 'table' and options or {}) do
+    if not QUEUE_OPTIONS[name] and not find(name, 'cach') then
+      error('unknown option ' .. tostring(name) .. ' of setup_with_options: it takes file_names', 2)
+    end
+  end
+  if type(options) ~= 'table' or options.file_names == nil then
+    error('setup_with_options takes { file_names = { ... } }', 2)
+  end
+  local file, line = place()
+  checked(host.setup_queue(options.file_names, file, line))
   return queue_helper
 end
 
@@ -312,6 +336,17 @@ for _, name in ipairs { 'json_parse', 'json_encode', 'json_encode_pretty', 'json
   end
 end
 
+local function rejects(name)
+  return function(code, text)
+    if math.type(code) ~= 'integer' or code < 400 or code > 599 then
+      error('kumo.' .. name .. ' takes a code from 400 to 599, not ' .. tostring(code), 2)
+    elseif type(text) ~= 'string' then
+      error('kumo.' .. name .. ' takes a code and a text', 2)
+    end
+    error(setmetatable({ code, text }, Reject), 0)
+  end
+end
+
 local kumo = {
   on = on,
   start_esmtp_listener = declares 'start_esmtp_listener',
@@ -323,12 +358,8 @@ local kumo = {
   make_egress_path = made(Egress, 'make_egress_path'),
   make_egress_source = made(Egress, 'make_egress_source'),
   make_egress_pool = made(Egress, 'make_egress_pool'),
-  reject = function(code, text)
-    error(setmetatable({ code, text }, Reject), 0)
-  end,
-  disconnect = function(code, text)
-    error(setmetatable({ code, text }, Reject), 0)
-  end,
+  reject = rejects 'reject',
+  disconnect = rejects 'disconnect',
   serde = module('kumo.serde', serde),
   domain_map = module('kumo.domain_map', { new = domain_map }),
   cidr = module('kumo.cidr', { make_map = cidr_map }),
@@ -345,7 +376,7 @@ kumo = module('kumo', kumo)
 local loaded = {
   kumo = kumo,
   ['policy-extras.listener_domains'] = module('listener_domains', { setup = listener_domains_setup }),
-  ['policy-extras.queue'] = module('queue', { setup = queue_setup, setup_with_options = queue_setup }),
+  ['policy-extras.queue'] = module('queue', { setup = queue_setup, setup_with_options = queue_setup_with_options }),
   ['policy-extras.sources'] = module('sources', {
     setup = function(_, files)
       local file, line = place()
@@ -497,9 +528,7 @@ local function walk(chain, unwrap, ...)
   end
 end
 
-local function nothing()
-  error('this event has no answer: return nothing', 0)
-end
+local function nothing() end -- as there: what a handler of such an event returns is nobody's
 
 local function unwrapped(class, what)
   return function(answer)

@@ -17,7 +17,7 @@ from angarium.lua.catalogue import EVENTS, missing_event, missing_function, miss
 from angarium.lua.declared import LIMITS_SCHEMA, Call, Declared, checked_options
 from angarium.lua.handlers import Chain, Function, Pool
 from angarium.lua.host import hosted
-from angarium.lua.reading import Reading, read_modules
+from angarium.lua.reading import Reading, absent_modules, read_modules
 from angarium.lua.state import Failure, Limits, Refusal, State
 from angarium.lua.values import from_lua, text_from_lua
 from angarium.policy.config import ConfigError, Problem, Source
@@ -171,10 +171,12 @@ class Program:
     def _all_problems(self) -> list[Problem]:
         readings = (self.main, *self.modules.values())
         allowed = set().union(*(reading.allowed for reading in readings))
+        bound = frozenset().union(*(reading.names.bound for reading in readings))
         found = []
         for reading in readings:
             reading.allowed = allowed
-            found += reading.judged()
+            found += reading.judged(bound)
+        found += absent_modules(self.main, self.path.parent, self.modules)
         lines = {problem.source for problem in found if problem.is_error}
         found += [problem for problem in self._problems if problem.source not in lines]
         return list(dict.fromkeys([*found, *self.declared.notes, *self._notes]))

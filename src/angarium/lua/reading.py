@@ -12,7 +12,9 @@ from pathlib import Path
 
 from angarium.lua import catalogue
 from angarium.lua.declared import LATER, SCHEMAS
-from angarium.lua.tables import TableText, read_table, skip
+from angarium.lua.host import OPAQUE as MADE
+from angarium.lua.names import Names
+from angarium.lua.tables import TableText, literals, read_table, skip
 from angarium.lua.tokens import Token, tokens
 from angarium.policy.config import Problem, Source
 from angarium.policy.source import shown_path
@@ -31,12 +33,13 @@ class Reading:
         self.problems: list[Problem] = []
         self.tables: dict[int, list[TableText]] = {}
         """By the line of the brace, as the outermost constructors of calls."""
-        self.modules: list[str] = []
-        """Modules that are required by name."""
+        self.required: dict[str, int] = {}
+        """Modules that are required by name, and the line that does it first."""
         self._aliases = {"kumo": "kumo", "angarium": "angarium"} | {
             name: name for name in ("os", "io", "package")
         }
         self.allowed: set[str] = set()
+        self.names = Names(self.tokens)
         self._read()
 
     def table_at(self, line: int) -> TableText | None:
@@ -96,7 +99,7 @@ class Reading:
         name = self._argument(at + 1)
         if name is None:
             return
-        self.modules.append(name.value)
+        self.required.setdefault(name.value, name.line)
         self._missing(catalogue.missing_module(name.value), name)
         if name.value == "kumo" and self._assigned(at) is not None:
             self._aliases[str(self._assigned(at))] = "kumo"
@@ -153,6 +156,7 @@ class Reading:
         brace = end + 1 if self._at(end).value == "(" else end
         if path in SCHEMAS and self._at(brace).value == "{":
             self._options(path, SCHEMAS[path], read_table(self.tokens, brace)[0])
+            self._values(path, brace)
 
     def _options(self, path: str, schema: Schema, table: TableText) -> None:
         for name, (line, below) in table.fields.items():
@@ -171,6 +175,18 @@ class Reading:
                 known = [*schema.options, *schema.tables, *schema.refused, *schema.ignored]
                 self.problems.append(Problem(Source(self.shown, line), unknown(name, known)))
 
+    def _values(self, path: str, brace: int) -> None:
+        """What is written out is tried, since the line may never have run."""
+        make = MADE.get(path.removeprefix("kumo."))
+        if make is None:
+            return
+        known = SCHEMAS[path].options
+        given = {name: value for name, value in literals(self.tokens, brace)[0].items() if name in known}
+        try:
+            make(given)
+        except (TypeError, ValueError) as error:
+            self.problems.append(Problem(Source(self.shown, self._at(brace).line), str(error)))
+
     def _allow(self, below: TableText) -> None:
         """What the file allows itself, where it says so in texts."""
         if "allow" in below.fields:
@@ -184,24 +200,45 @@ class Reading:
         if text is not None:
             self.problems.append(Problem(Source(self.shown, token.line), text))
 
-    def judged(self) -> list[Problem]:
-        """The problems, without those about what the file allows itself."""
+    def judged(self, bound_elsewhere: frozenset[str]) -> list[Problem]:
+        """The problems, without those about what the file allows itself, or other files bind."""
+        found = self.problems + [
+            Problem(Source(self.shown, token.line), text)
+            for token, text in self.names.missing(bound_elsewhere)
+        ]
+        found += [
+            Problem(Source(self.shown, token.line), text, is_error=is_error)
+            for token, text, is_error in self.names.returns()
+        ]
         return [
             problem
-            for problem in self.problems
+            for problem in dict.fromkeys(found)
             if not any(problem.text.startswith(f"{name} is not allowed") for name in self.allowed)
         ]
+
+
+def absent_modules(main: Reading, folder: Path, found: Mapping[str, Reading]) -> Iterator[Problem]:
+    """Modules that are required by name and are nowhere, where the files say of no other place to look."""
+    readings = (main, *found.values())
+    if any(token.value in ("path", "preload") for reading in readings for token in reading.tokens):
+        return
+    for reading in readings:
+        for name, line in reading.required.items():
+            is_known = name in catalogue.MODULES or name.startswith("policy-extras.") or name in found
+            if not is_known and not (folder / name.replace(".", "/") / "init.lua").is_file():
+                text = f"there is no module {name} beside {main.shown}: add the file, or take out the line"
+                yield Problem(Source(reading.shown, line), text)
 
 
 def read_modules(main: Reading, folder: Path, known: Mapping[str, Reading]) -> dict[str, Reading]:
     """The files beside a policy file that it requires, and that those require, by their modules' names."""
     found = dict(known)
-    waiting = [name for reading in (main, *known.values()) for name in reading.modules]
+    waiting = [name for reading in (main, *known.values()) for name in reading.required]
     while waiting:
         name = waiting.pop()
         path = folder / f"{name.replace('.', '/')}.lua"
         if name in found or not path.is_file():
             continue
         found[name] = Reading(path.read_text(encoding="utf-8", errors="surrogateescape"), shown_path(path))
-        waiting += found[name].modules
+        waiting += found[name].required
     return found

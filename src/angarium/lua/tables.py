@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from angarium.lua.tokens import Token
 from angarium.policy.source import Key, KeyPath
@@ -96,3 +97,41 @@ def _after(
         if depth == 0:
             break
     return at
+
+
+_WORDS = {"true": True, "false": False}
+
+
+def literals(found: Sequence[Token], start: int) -> tuple[dict[Key, Any], bool]:
+    """The fields of the constructor at `start` whose values are written out, and whether all are."""
+    given: dict[Key, Any] = {}
+    is_whole, at, items = True, start + 1, 0
+    while at < len(found) and found[at].value != "}":
+        key, value = _key(found, at)
+        if key is None:
+            key, items = items, items + 1
+        _, end = _value(found, value)
+        is_literal, made = _literal(found, value, end)
+        is_whole = is_whole and is_literal
+        if is_literal:
+            given[key] = made
+        at = end + (end < len(found) and found[end].kind == "mark" and found[end].value in ",;")
+    return given, is_whole
+
+
+def _literal(found: Sequence[Token], start: int, end: int) -> tuple[bool, Any]:
+    """Whether a value is written out, and the value."""
+    token = found[start] if start < end else None
+    if token is None:
+        return False, None
+    if token.kind == "mark" and token.value == "{":
+        given, is_whole = literals(found, start)
+        is_list = given and all(isinstance(key, int) for key in given)
+        return is_whole, list(given.values()) if is_list else given
+    if end != start + 1:
+        return False, None
+    if token.kind == "text":
+        return True, token.value
+    if token.kind == "number" and token.value.isdecimal():
+        return True, int(token.value)
+    return token.value in _WORDS, _WORDS.get(token.value)

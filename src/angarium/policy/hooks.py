@@ -402,9 +402,9 @@ def _failure(handler: Handler, started: float, error: BaseException) -> HandlerF
     if isinstance(error, ForeignError):
         handler = handler._replace(source=error.source)
         what, at = what.removeprefix("ForeignError: "), f" at {error.at}" if error.at else ""
-    failed = HandlerFailed(_account(handler, started, f"failed: {what}"))
     if isinstance(error, _TooLong):
         at = ""
+    failed = HandlerFailed(_account(handler, started, f"failed{at}: {what}"))
     _log.error("%s: handler %s failed%s: %s", handler.source, handler.event, at, what)
     return failed
 
