@@ -206,6 +206,37 @@ def test_back_off_doubles_within_the_retry_interval(run):
     assert run(lambda house: failures(house, max_retry_interval=100.0)) == [30.0, 60.0] + [90.0] * 7
 
 
+def test_no_queue_waits_for_anothers_patience(run):
+    """Queues share a site: it is left alone for no longer than the most impatient of them waits."""
+
+    async def test(house):
+        calm = house.queue("example.net![127.0.0.1]:1")
+        hasty = house.queue("example.org![127.0.0.1]:1", retry_interval=5.0, max_retry_interval=10.0)
+        for _ in range(4):
+            await house.deliver(calm)
+            [left] = await house.deliver(calm)
+            await house.sleep(left.retry_after - house.clock.now())
+        await house.deliver(calm)
+        [hurried] = await house.deliver(hasty)
+        [calmed] = await house.deliver(calm)
+        return [round(each.retry_after - house.clock.now(), 1) for each in (hurried, calmed)]
+
+    assert run(test) == [4.5, 4.5]
+
+
+def test_a_back_off_that_is_over_by_the_clock_is_over(run):
+    """A message that comes when the clock says so is tried, though the loop has not come to the timer yet."""
+
+    async def test(house):
+        queue = house.queue("example.net![127.0.0.1]:1")
+        await house.deliver(queue)
+        house.clock._start += 3600.0
+        [outcome] = await house.deliver(queue)
+        return outcome.was_attempted
+
+    assert run(test)
+
+
 def test_a_site_that_breaks_every_connection_fails(run):
     """Connections that break one after the other end in a back-off, not in one attempt after the other."""
 

@@ -1,14 +1,16 @@
 """queue.scheduled: whose turn it is, in a time that jumps."""
 
 import asyncio
+import time
 from itertools import count
 
 import pytest
+import uvloop
 
 from angarium.mail.ident import make_ident
 from angarium.policy.config import QueueConfig
 from angarium.queue.message import Message
-from angarium.queue.scheduled import MAX_EMPTY, Scheduler
+from angarium.queue.scheduled import _TURN, MAX_EMPTY, Scheduler
 from angarium.testing.clock import VirtualClock
 
 
@@ -167,3 +169,29 @@ def test_empty_queues_do_not_pile_up(run):
         assert len(book.scheduler.queues) <= MAX_EMPTY + 1
 
     run(test)
+
+
+def test_a_loop_whose_timers_do_not_tell_their_time():
+    """uvloop's handles of timers that are due know no time: more than one turn's messages go all the same."""
+    left = set(range(3 * _TURN))
+
+    async def main():
+        over = asyncio.get_running_loop().create_future()
+
+        def keep_back(message):
+            left.discard(message.place)
+            message.due = time.time() + 3600
+            scheduler.add(message)
+            if not left:
+                over.set_result(None)
+
+        scheduler = Scheduler(lambda _: QueueConfig(), keep_back, time.time)
+        queue = scheduler.make_queue("a.example")
+        for number in left:
+            scheduler.add(Message(make_ident(time.time(), number.to_bytes(10, "big")), number, queue, None))
+        scheduler.start()
+        async with asyncio.timeout(10):
+            await over
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(main())

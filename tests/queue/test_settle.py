@@ -57,3 +57,16 @@ def test_an_expiry_without_an_answer_quotes_none(run):
         assert "0 attempts; the last trouble was 451 4.4.7" in record.response.content
 
     run(test)
+
+
+def test_what_is_not_tried_has_its_turn_later(run):
+    """A message whose site is free again by the time it is settled does not go round and round at once."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept()
+        verdict = Verdict(kind=TRANSIENT, reply=EXPIRED, retry_after=clock.now())
+        rooms.settle(ident, verdict)
+        assert rooms.scheduler.find(ident).is_waiting
+        assert rooms.scheduler.find(ident).due == clock.now() + 1
+
+    run(test)

@@ -40,6 +40,24 @@ def idents(store: Store) -> set[str]:
     return {message.ident for message in store.recover()}
 
 
+async def test_what_has_ended_stays_so_on_a_full_disk(disk: SimulatedDisk) -> None:
+    """A start with less than `min_free_space` takes nothing, but what ends then does not come back."""
+    store = on(disk)
+    for ident in ("over", "noted", "left"):
+        await put(store, ident)
+    store.close()
+    disk.free = 300 * 1024
+    store = on(disk, min_free_space=1 << 20)
+    places = {message.ident: message.place for message in store.recover()}
+    with pytest.raises(SpoolFull):
+        await put(store, "more")
+    store.finish(places["over"], "over")
+    store.note(places["noted"], "noted", b"seen")
+    await store.commit()
+    again = {message.ident: message.note for message in on(disk.kill()).recover()}
+    assert again == {"noted": b"seen", "left": None}
+
+
 async def test_a_full_disk_refuses_and_heals(disk: SimulatedDisk) -> None:
     """Without space for a segment commits fail with SpoolFull, finishes go on; space heals it."""
     store = on(disk)

@@ -8,6 +8,7 @@ meanwhile, without being tried; afterwards one connection finds out whether it i
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -43,6 +44,14 @@ _TOLD_AT_ONCE = 100
 
 _UNBOUND = Bound("")
 AnySession = Session | AgentSession
+
+
+def _patience(config: QueueConfig) -> float:
+    """Seconds that a queue lets its site be left alone: less than its own retry interval, so that none of its
+    messages waits longer for the site.
+    """
+    longest = config.retry_interval if config.max_retry_interval is None else config.max_retry_interval
+    return min(config.retry_interval, longest) * _SHARE_OF_RETRY
 
 
 class SiteState(msgspec.Struct, frozen=True):
@@ -81,12 +90,14 @@ class Site:
         self._setup = services.setup
         self._loop = asyncio.get_running_loop()
         self._trouble: Trouble | None = None
-        self._config: QueueConfig | None = None
+        self._patience = math.inf
+        """Seconds that the most impatient queue here lets it be left alone."""
         self._failures = 0
         self._strikes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._full_timer: asyncio.TimerHandle | None = None
         self._rate_timer: asyncio.TimerHandle | None = None
+        self._rate_at = 0.0
         self._slots = services.slots(self.name, self._take_slots)
         if self._slots is not None:
             self.path.allowed = self._slots.allowed
@@ -107,10 +118,15 @@ class Site:
 
     def add(self, message: Message) -> None:
         """Take a message on its way, or tell at once that the site is left alone."""
-        self._config = message.queue.config
-        if self.is_quiet:
+        patience, now = _patience(message.queue.config), self._setup.clock()
+        self._patience = min(self._patience, patience)
+        if self.is_quiet and now < self.quiet_until:
+            if self.quiet_until > now + patience:
+                self._leave_alone(patience)
             self._defer(message)
             return
+        if self.is_quiet:
+            self._come_back()  # its time is over by the clock, which the timer does not go by
         self.path.add(message.queue, message)
         self.act()
 
@@ -166,11 +182,11 @@ class Site:
     def _wait_for_rates(self) -> None:
         """Act again when a rate allows the next."""
         until = self.path.wakes_at(self._loop.time())
-        if until is None or (self._rate_timer is not None and self._rate_timer.when() <= until):
+        if until is None or (self._rate_timer is not None and self._rate_at <= until):
             return
         if self._rate_timer is not None:
             self._rate_timer.cancel()
-        self._rate_timer = self._loop.call_at(until, self._on_rate)
+        self._rate_timer, self._rate_at = self._loop.call_at(until, self._on_rate), until
 
     def _on_rate(self) -> None:
         self._rate_timer = None
@@ -302,21 +318,15 @@ class Site:
         """Leave the site alone for a while, and tell everything that waits for it."""
         self._trouble = trouble
         self._strikes = 0
-        delay = self._back_off(self._failures)
+        self._leave_alone(min(FIRST_BACK_OFF * 2.0 ** min(self._failures, 20), MAX_BACK_OFF, self._patience))
         self._failures += 1
+        self._tell_waiting()
+
+    def _leave_alone(self, delay: float) -> None:
+        """Try nothing for so many seconds."""
         self.is_quiet = True
         self.quiet_until = self._setup.clock() + delay
         self._set_timer(delay, self._come_back)
-        self._tell_waiting()
-
-    def _back_off(self, failures: int) -> float:
-        """Seconds; less than the messages' own retry interval, so that none waits longer for the site."""
-        limits = [FIRST_BACK_OFF * 2.0 ** min(failures, 20), MAX_BACK_OFF]
-        if self._config is not None:
-            limits.append(self._config.retry_interval * _SHARE_OF_RETRY)
-            if self._config.max_retry_interval is not None:
-                limits.append(self._config.max_retry_interval * _SHARE_OF_RETRY)
-        return min(limits)
 
     def _tell_waiting(self) -> None:
         """Every message that waited has the trouble's outcome; a part in each turn of the loop."""
@@ -339,6 +349,7 @@ class Site:
     def _come_back(self) -> None:
         """The site may be tried again. How often it failed is remembered for a while."""
         self.is_quiet = False
+        self._patience = math.inf
         self._set_timer(MAX_BACK_OFF, self._forget_failures)
         self.act()
 

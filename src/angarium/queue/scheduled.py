@@ -68,6 +68,8 @@ class Scheduler:
         self._clock = clock
         self._timers: Timers[Message] = Timers()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        """By the loop's clock; not every loop's handles know it."""
         self._messages: dict[str, Message] = {}
         self._queues: dict[str, ScheduledQueue] = {}
         self._stopped = True
@@ -201,11 +203,12 @@ class Scheduler:
             return
         delay = min(max(due - self._clock(), 0.0), _RECHECK)
         loop = asyncio.get_running_loop()
+        at = loop.time() + delay
         if self._timer is not None:
-            if self._timer.when() <= loop.time() + delay:
+            if self._timer_at <= at:
                 return
             self._timer.cancel()
-        self._timer = loop.call_later(delay, self._wake)
+        self._timer, self._timer_at = loop.call_later(delay, self._wake), at
 
     def _wake(self) -> None:
         self._timer = None

@@ -36,6 +36,9 @@ TROUBLE_PAUSE = 60.0
 """Seconds until a message that could not be finished, since the log or the spool failed, is looked at again.
 """
 
+UNTRIED_PAUSE = 1.0
+"""Seconds, at least, until a message that was not tried is handed out again."""
+
 
 class Host(Protocol):
     """The host that an attempt reached."""
@@ -234,7 +237,7 @@ class Settlement:
         config, expires = message.queue.config, message.expires
         due = next_attempt(max(message.attempts, 1), now, expires, config, self._entropy())
         if not outcome.was_attempted and outcome.retry_after is not None:
-            due = outcome.retry_after if outcome.retry_after <= expires else None
+            due = max(outcome.retry_after, now + UNTRIED_PAUSE) if outcome.retry_after <= expires else None
         schedule = schedule_of(message.meta)
         if due is None or schedule is None:
             return due

@@ -306,7 +306,7 @@ class Journal:
             self._think_ahead(segment)
             return segment
         needed = HEADER_SIZE + octets
-        return self._turn_over(needed + min(reserve, needed // 7 + 1))
+        return self._turn_over(needed + min(reserve, needed // 7 + 1), is_urgent=not messages)
 
     def _think_ahead(self, segment: Segment) -> None:
         """Have a spare made when the current segment is half full."""
@@ -329,10 +329,13 @@ class Journal:
         elif not self._pool.offer(outcome):
             self._files.close(outcome.handle)
 
-    def _turn_over(self, octets: int) -> Segment:
-        """Begin a new segment: a spare one, or one that is being made while records for it are assembled."""
+    def _turn_over(self, octets: int, *, is_urgent: bool) -> Segment:
+        """Begin a new segment: a spare one, or one that is being made while records for it are assembled.
+
+        It is urgent for notes and finishes: what has ended would be there again after a restart.
+        """
         spare = self._pool.take(octets)
-        if spare is None and time.monotonic() < self._barred_until:
+        if spare is None and not is_urgent and time.monotonic() < self._barred_until:
             raise SpoolFull(self.problem or "no space for another segment")
         if self._current is not None and self._current.is_ready:
             self._fallback = self._current
@@ -341,14 +344,14 @@ class Journal:
         if spare is not None:
             _equip(segment, spare)
         else:
-            self._have_made(segment, octets)
+            self._have_made(segment, octets, is_urgent=is_urgent)
         self.segments[segment.generation] = self._current = segment
         self.has_news = True
         return segment
 
-    def _have_made(self, segment: Segment, octets: int) -> None:
-        file, segment.size = self._pool.plan(octets)
-        job = partial(self._pool.make, file, segment.size)
+    def _have_made(self, segment: Segment, octets: int, *, is_urgent: bool) -> None:
+        file, segment.size = self._pool.plan(octets, is_urgent=is_urgent)
+        job = partial(self._pool.make, file, segment.size, is_urgent=is_urgent)
         if not self._is_closing:
             self._keeper.submit(job, partial(self._segment_made, segment))
             return

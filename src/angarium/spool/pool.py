@@ -21,6 +21,8 @@ from angarium.spool.segment import Segment
 
 FIRST_SIZE = 4 * 1024 * 1024
 """Size of the first segment; each next one is twice as large, up to the configured size."""
+URGENT_SIZE = 256 * 1024
+"""Size of a segment that is made below `min_free_space`, for what has ended and must not come back."""
 _STRIDE = 1024 * 1024
 """Zeros are synced piece by piece, so that a commit under way never waits for a whole segment of them."""
 _MAX_SPARES = 2
@@ -60,10 +62,7 @@ class Pool:
 
     def is_short(self) -> bool:
         """Whether less than the wanted space is free; an unreadable figure counts as short."""
-        try:
-            return self._files.free_space(self._folder) < self._min_free_space
-        except OSError:
-            return True
+        return self._lacks(0)
 
     def offer(self, spare: Spare) -> bool:
         """Keep a free file for later; False where it is not wanted."""
@@ -84,16 +83,27 @@ class Pool:
         """Whether a file of the usual size is ready."""
         return any(spare.size >= self.next_size for spare in self._spares)
 
-    def plan(self, size: int) -> tuple[int, int]:
+    def plan(self, size: int, *, is_urgent: bool = False) -> tuple[int, int]:
         """Number and size of the file to make for a record that needs so many octets; sizes grow with use."""
         self.last_file += 1
         planned = max(size, self.next_size)
+        if is_urgent and self._lacks(planned):
+            return self.last_file, max(size, min(URGENT_SIZE, self.next_size))
         self.next_size = min(self.next_size * 2, self._segment_size)
         return self.last_file, planned
 
-    def make(self, file: int, size: int) -> Spare:
-        """Job: make a file, all of it written and synced, with a free header."""
-        free, kept = self._files.free_space(self._folder), self._min_free_space
+    def _lacks(self, size: int) -> bool:
+        """Whether so many octets more would leave less free space than is wanted."""
+        try:
+            return self._files.free_space(self._folder) - size < self._min_free_space
+        except OSError:
+            return True
+
+    def make(self, file: int, size: int, *, is_urgent: bool = False) -> Spare:
+        """Job: make a file, all of it written and synced, with a free header; an urgent one takes the space
+        that others leave free.
+        """
+        free, kept = self._files.free_space(self._folder), 0 if is_urgent else self._min_free_space
         if free - size < kept:
             text = f"{os.strerror(errno.ENOSPC)} for a segment of {size} octets: {free} are free"
             raise OSError(errno.ENOSPC, f"{text}, and min_free_space keeps {kept}")
