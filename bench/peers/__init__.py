@@ -1,7 +1,8 @@
 """The servers that are measured, one file each; `ALL` is where a new one is added.
 
 A peer is a module with `NAME`, `missing() -> str | None` (why it cannot be measured here),
-`version() -> str`, `SETTINGS` (what was set), `MODES` and `start(setup) -> Server`. README.md says why that is fair.
+`version() -> str`, `SETTINGS` (what was set), `MODES` and `start(setup) -> Server`. README.md says why that is
+fair.
 """
 
 from __future__ import annotations

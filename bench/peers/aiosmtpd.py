@@ -1,4 +1,4 @@
-"""aiosmtpd from PyPI: a library, so a server is made of it here, which keeps each message safely in a Maildir."""
+"""aiosmtpd from PyPI: a library; the server made of it here keeps each message safely in a Maildir."""
 
 from __future__ import annotations
 

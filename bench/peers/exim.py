@@ -1,4 +1,4 @@
-"""Exim from Debian (exim4-daemon-light), unpacked and not installed; without root's rights in its deliveries."""
+"""Exim from Debian (exim4-daemon-light), unpacked and not installed; delivers without root's rights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bench.peers.running import start as start_running
 NAME = "exim"
 MODES = ("full", "receive")
 SETTINGS = (
-    "no DNS, TLS, ident or per-message logs; split spool; no limit of messages a connection; one process and one "
-    "connection a message, at once, as is its way; receive-only: queue_only"
+    "no DNS, TLS, ident or per-message logs; split spool; no limit of messages a connection; each message is "
+    "delivered at once, by a process and a connection of its own; receive-only: queue_only"
 )
 
 _CONFIG = """\

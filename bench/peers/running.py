@@ -1,4 +1,4 @@
-"""A peer in the foreground: started, waited for until it greets, and stopped with everything that it started."""
+"""A peer in the foreground: started, awaited until it greets, and stopped with all that it started."""
 
 from __future__ import annotations
 

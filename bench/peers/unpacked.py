@@ -1,8 +1,8 @@
-"""Peers that need not be installed: packages unpacked into a folder, and seen only by the peer's own processes.
+"""Peers that need not be installed: packages unpacked into a folder, seen only by the peer itself.
 
 Debian's mail servers exclude each other as packages, so they are downloaded by apt and unpacked below
-`build/peers/` (`make bench-peers`). A peer runs in a mount namespace of its own, in which what was unpacked lies
-over /usr, and users and groups that the package would have made lie over /etc: the machine is left as it is.
+`build/peers/` (`make bench-peers`). A peer runs in a mount namespace of its own, in which what was unpacked
+lies over /usr, and users and groups that the package would have made over /etc: the machine stays as it is.
 """
 
 from __future__ import annotations

@@ -165,3 +165,13 @@ def test_a_refused_greeting():
         results = send(sink.address, connections=1)
     assert list(results.errors) == ["greeting: 554 5.7.1 No"]
     assert results.accepted == 0
+
+
+@pytest.mark.parametrize("header", [1000, 20_000])
+def test_a_header_section_of_a_size(header: int):
+    """`header` octets of a message are its header section, within a line; the message stays as large."""
+    with serving(options=KEEPING) as (sink, received):
+        send(sink.address, messages=1, connections=1, sizes=((30_000, 1.0),), header=header)
+    (message,) = received
+    assert len(message.content) == 30_000
+    assert header - 10 <= len(message.content.partition(b"\r\n\r\n")[0]) + 4 <= header

@@ -61,3 +61,28 @@ def test_ctrl_c_ends_it_with_the_summary():
     assert "0 failed" in out
     assert "time to accept" in out
     assert err == ""
+
+
+def test_a_range_of_domains():
+    """`d{1..3}.example` stands for three domains; what is no range is refused with the text."""
+    with running(*SINK, "--print") as process:
+        port = listening_port(process)
+        done = run(
+            "bench", "--target", f"127.0.0.1:{port}", "-n", "60", "--to", "d{1..3}.example", "--seed", "1"
+        )
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=10)
+    assert done.returncode == 0
+    assert {f"to=recipient@d{number}.example" for number in (1, 2, 3)} == set(told.split()) & {
+        word for word in told.split() if word.startswith("to=")
+    }
+    assert invoke(bench, "--target", "127.0.0.1:1", "--to", "d{1..99999999}.example").exit_code == 2
+
+
+def test_progress_without_a_terminal():
+    """Where stderr is no terminal, lines tell what was accepted, how fast, and the times so far."""
+    with running(*SINK) as process:
+        port = listening_port(process)
+        done = run("bench", "--target", f"127.0.0.1:{port}", "--duration", "300ms", "--interval", "0.05")
+    assert " accepted, " in done.stderr
+    assert " p99 " in done.stderr

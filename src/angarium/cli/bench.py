@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +25,8 @@ from angarium.testing.load import Load, Results
 from angarium.testing.mixture import LoadOptions
 from angarium.testing.rules import RuleError, parse_duration
 
+MAX_RANGE = 1_000_000
+_RANGE = re.compile(r"\{([0-9]{1,9})\.\.([0-9]{1,9})\}")
 _GRACE = 5.0  # seconds that messages in flight may take after the end was asked for
 _DEFAULT_DURATION = 10.0
 
@@ -35,8 +40,10 @@ def bench(
     ] = None,
     duration: Annotated[str | None, typer.Option(help="Stop after so long; 10s if no end is given.")] = None,
     size: Annotated[list[str], typer.Option(help="Octets of content, weighted: 2k:3,100k.")] = ["10k"],  # noqa: B006
+    header: Annotated[str, typer.Option(help="Octets of the header section, of those of --size.")] = "0",
     to: Annotated[
-        list[str], typer.Option(help="Domains or addresses of recipients, weighted: a.example:9,b.example.")
+        list[str],
+        typer.Option(help="Domains or addresses, weighted: a.example:9,b.example; d{1..500}.example is 500."),
     ] = ["example.com"],  # noqa: B006
     recipients: Annotated[int, typer.Option(min=1, max=1000, help="Recipients a message.")] = 1,
     sender: Annotated[str, typer.Option(help="Address of the sender.")] = "sender@example.org",
@@ -46,6 +53,10 @@ def bench(
     timeout: Annotated[str, typer.Option(help="How long to wait for a reply.")] = "60s",
     seed: Annotated[int | None, typer.Option(help="Make the mixture repeatable.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+    interval: Annotated[
+        float,
+        typer.Option(min=0.01, help="Seconds between two lines of progress, where there is no terminal."),
+    ] = 1.0,
 ) -> None:
     """Send mail to a server, and print rate, times and errors.
 
@@ -62,7 +73,8 @@ def bench(
         messages=messages,
         duration=_duration(duration, messages),
         sizes=tuple((parse_size(text), weight) for text, weight in weighted(size)),
-        recipients=tuple((_recipient(text), weight) for text, weight in weighted(to)),
+        header=parse_size(header),
+        recipients=tuple((_recipient(one), weight) for text, weight in weighted(to) for one in _each(text)),
         recipients_per_message=recipients,
         sender=_sender(sender),
         rate=rate,
@@ -72,7 +84,7 @@ def bench(
         seed=seed,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        results = runner.run(_run(Load(options), is_live=sys.stderr.isatty()))
+        results = runner.run(_run(Load(options), None if json_ else _display(interval)))
     print(json.dumps(summary(results)) if json_ else _as_text(options, results))
     raise typer.Exit(1 if results.failed or not results.accepted else 0)
 
@@ -93,6 +105,17 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _each(text: str) -> list[str]:
+    """`d{1..3}.example` as the three that it stands for."""
+    match = _RANGE.search(text)
+    if match is None:
+        return [text]
+    first, last = int(match[1]), int(match[2])
+    if not 0 <= last - first < MAX_RANGE:
+        raise typer.BadParameter(f"{text!r} is no range: write for example d{{1..500}}.example")
+    return [f"{text[: match.start()]}{number}{text[match.end() :]}" for number in range(first, last + 1)]
+
+
 def _recipient(text: str) -> str:
     return _address(text if "@" in text else f"recipient@{text}")
 
@@ -108,7 +131,32 @@ def _address(text: str) -> str:
         raise typer.BadParameter(str(error)) from None
 
 
-async def _run(load: Load, *, is_live: bool) -> Results:
+Display = Callable[[Load], Awaitable[None]]
+
+
+def _display(interval: float) -> Display:
+    """What is seen meanwhile: a live screen on a terminal, else a line from time to time."""
+    return _show if sys.stderr.isatty() else partial(_tell, interval=interval)
+
+
+async def _tell(load: Load, *, interval: float) -> None:
+    """One line of progress after another, until cancelled."""
+    seen = 0
+    while True:
+        await asyncio.sleep(interval)
+        results = load.results
+        rate = (results.accepted - seen) / interval
+        p50, p99 = (_time(results.times.percentile(percent)) for percent in (50, 99))
+        print(
+            f"{load.elapsed:.0f} s: {results.accepted:,} accepted, {rate:,.0f}/s, "
+            f"{results.failed:,} failed, p50 {p50}, p99 {p99}",
+            file=sys.stderr,
+            flush=True,
+        )
+        seen = results.accepted
+
+
+async def _run(load: Load, show: Display | None) -> Results:
     """Run to the end or to the first signal; a second signal leaves at once."""
     loop = asyncio.get_running_loop()
     asked = 0
@@ -124,7 +172,7 @@ async def _run(load: Load, *, is_live: bool) -> Results:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    display = asyncio.create_task(_show(load)) if is_live else None
+    display = None if show is None else asyncio.ensure_future(show(load))
     try:
         return await load.run()
     finally:

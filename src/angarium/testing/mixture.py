@@ -10,6 +10,7 @@ import os
 import random
 import time
 from dataclasses import dataclass
+from itertools import accumulate
 
 from angarium.wire.framing import wire_content
 
@@ -27,6 +28,8 @@ class LoadOptions:
     duration: float | None = None
     sizes: tuple[tuple[int, float], ...] = ((10_240, 1.0),)
     """Octets of content, header section included, with weights."""
+    header: int = 0
+    """Octets of the header section; less than it needs: as short as can be."""
     recipients: Weighted = (("recipient@example.com", 1.0),)
     """Addresses with weights."""
     recipients_per_message: int = 1
@@ -51,13 +54,13 @@ class Mixture:
         self._random = random.Random(options.seed)  # noqa: S311 (a mixture, not secrets)
         self._count = options.recipients_per_message
         self._sizes = [size for size, _ in options.sizes]
-        self._size_weights = [weight for _, weight in options.sizes]
+        self._size_weights = list(accumulate(weight for _, weight in options.sizes))
         self._recipients = [f"RCPT TO:<{address}>\r\n".encode() for address, _ in options.recipients]
-        self._recipient_weights = [weight for _, weight in options.recipients]
+        self._recipient_weights = list(accumulate(weight for _, weight in options.recipients))
         self._mail = f"MAIL FROM:<{options.sender}>\r\n".encode()
         self._number = 0
         self._run = f"{os.getpid():x}.{time.time_ns():x}@{options.ehlo_name}"
-        self._bodies = {size: _body(size, options.sender, self._head()) for size in self._sizes}
+        self._bodies = {size: _body(size, options, self._head()) for size in self._sizes}
         # What is smaller than its header section is as large as that; the final dot does not count.
         self._octets = {size: len(self._head()) + len(body) - 3 for size, body in self._bodies.items()}
 
@@ -76,23 +79,33 @@ class Mixture:
         )
 
     def _choose_size(self) -> int:
-        return self._random.choices(self._sizes, self._size_weights)[0]
+        return self._random.choices(self._sizes, cum_weights=self._size_weights)[0]
 
     def _choose_recipients(self) -> list[bytes]:
         if len(self._recipients) == 1:
             return self._recipients * self._count
-        return self._random.choices(self._recipients, self._recipient_weights, k=self._count)
+        return self._random.choices(self._recipients, cum_weights=self._recipient_weights, k=self._count)
 
 
-def _body(size: int, sender: str, head: bytes) -> bytes:
+def _body(size: int, options: LoadOptions, head: bytes) -> bytes:
     """What follows the head: the rest of the header section, and lines up to `size` octets in all."""
-    header = (
-        f"From: <{sender}>\r\nTo: undisclosed-recipients:;\r\nSubject: load test\r\n"
-        f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S +0000', time.gmtime())}\r\n\r\n"
+    fields = (
+        f"From: <{options.sender}>\r\nTo: undisclosed-recipients:;\r\nSubject: load test\r\n"
+        f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S +0000', time.gmtime())}\r\n"
     ).encode()
+    header = fields + _padding(options.header - len(head) - len(fields) - 2) + b"\r\n"
     missing = size - len(head) - len(header)
     line = b"The quick brown fox jumps over the lazy dog, and back again before it rains.\r\n"
     lines = line * (missing // len(line))
     rest = missing - len(lines)
     filler = b"x" * (rest - 2) + b"\r\n" if rest >= 2 else b""
     return b"".join(wire_content([header + lines + filler]))
+
+
+def _padding(octets: int) -> bytes:
+    """Header fields of so many octets in all, or a few less."""
+    whole, rest = divmod(max(octets, 0), len(_PAD_LINE))
+    return _PAD_LINE * whole + (b"X-Pad: " + b"x" * (rest - 9) + b"\r\n" if rest > 9 else b"")
+
+
+_PAD_LINE = b"X-Pad: " + b"x" * 69 + b"\r\n"
