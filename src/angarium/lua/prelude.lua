@@ -8,6 +8,7 @@ local error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatabl
 local getinfo, sethook, traceback = debug.getinfo, debug.sethook, debug.traceback
 local find, sub, lower = string.find, string.sub, string.lower
 local concat, pack, unpack = table.concat, table.pack, table.unpack
+local max, number_type = math.max, math.type
 local new_coroutine, resume, close = coroutine.create, coroutine.resume, coroutine.close
 local clock, collectgarbage, getmetatable_raw, rawget = os.clock, collectgarbage, debug.getmetatable, rawget
 local unsafe = { ['os.execute'] = os.execute, ['io.popen'] = io.popen, ['package.loadlib'] = package.loadlib }
@@ -19,14 +20,6 @@ local limited, unlimited = given_host.limited, given_host.unlimited
 local function after(...)
   limited()
   return ...
-end
-
-local host = {}
-for name, f in pairs(given_host) do
-  host[name] = function(...)
-    unlimited()
-    return after(f(...))
-  end
 end
 
 -- Limits ---------------------------------------------------------------------------------------------
@@ -49,7 +42,7 @@ local function count()
 end
 
 local function begin(instructions)
-  steps_left, deadline, is_spent = instructions / STEP, clock() + math.max(1, instructions * SLOWEST), false
+  steps_left, deadline, is_spent = instructions / STEP, clock() + max(1, instructions * SLOWEST), false
 end
 
 -- A program cannot catch what ends it.
@@ -78,6 +71,29 @@ local function checked(ok, ...)
     return ...
   end
   error((...), 0)
+end
+
+-- Texts that the host takes are its memory: they are charged, but for those that it only looks at.
+local LOOKED_AT = { find_match = true, begin_matches = true, json_parse = true, toml_parse = true }
+
+local function weigh(first, ...)
+  if type(first) == 'string' and #first > 999 then
+    charge(#first)
+  end
+  if select('#', ...) > 0 then
+    return weigh(...)
+  end
+end
+
+local host = {}
+for name, f in pairs(given_host) do
+  host[name] = function(...)
+    if not LOOKED_AT[name] then
+      weigh(...)
+    end
+    unlimited()
+    return after(f(...))
+  end
 end
 
 bound_library(string, table, charge, host, checked, getmetatable_raw)
@@ -338,7 +354,7 @@ end
 
 local function rejects(name)
   return function(code, text)
-    if math.type(code) ~= 'integer' or code < 400 or code > 599 then
+    if number_type(code) ~= 'integer' or code < 400 or code > 599 then
       error('kumo.' .. name .. ' takes a code from 400 to 599, not ' .. tostring(code), 2)
     elseif type(text) ~= 'string' then
       error('kumo.' .. name .. ' takes a code and a text', 2)
@@ -460,7 +476,7 @@ end
 -- What is left to do in a coroutine that was ended would not be counted.
 environment.coroutine.close = function(one)
   unless_spent()
-  return close(one)
+  return unless_spent(close(one))
 end
 environment.coroutine.resume = function(...)
   return unless_spent(resume(...))
@@ -486,7 +502,7 @@ end
 
 -- Running ---------------------------------------------------------------------------------------------
 local function on_error(what)
-  steps_left = math.max(steps_left, 100)
+  steps_left = max(steps_left, 100)
   local file, line, short = place()
   if type(what) == 'table' and getmetatable(what) == Reject then
     return what
@@ -506,7 +522,9 @@ end
 local current = 0
 
 local function ended(ok, answer, index)
-  if ok then
+  if ok and is_spent then
+    return 'error', SPENT, nil, nil, current, true
+  elseif ok then
     return 'answer', answer, index
   end
   if type(answer) ~= 'table' then

@@ -6,11 +6,14 @@ surrogate escapes. A table whose keys are 1 to n is a list; an empty one is a ta
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from lupa.lua54 import lua_type
 
 MAX_DEPTH = 64
+MAX_TABLES = 100_000
+"""In one value: a table that is reached over several ways counts each time."""
 
 
 def text_from_lua(value: str) -> str:
@@ -23,20 +26,26 @@ def text_to_lua(value: str) -> str | bytes:
     return value if value.isascii() else value.encode("utf-8", "surrogateescape")
 
 
-def from_lua(value: Any, depth: int = 0) -> Any:
+def from_lua(value: Any) -> Any:
     """A value of Lua's as lists, dicts with texts as keys, and plain values; raises TypeError, ValueError."""
+    return _from_lua(value, 0, iter(range(MAX_TABLES)))
+
+
+def _from_lua(value: Any, depth: int, left: Iterator[int]) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         return text_from_lua(value)
     if depth > MAX_DEPTH:
         raise ValueError("nested too deeply")
+    if next(left, None) is None:
+        raise ValueError(f"a table of more than {MAX_TABLES} tables is too large")
     if lua_type(value) != "table":
         raise TypeError("a function, or an object of the server's, has no place here")
     items = dict(value.items())
     if items and all(isinstance(key, int) for key in items) and set(items) == set(range(1, len(items) + 1)):
-        return [from_lua(items[index], depth + 1) for index in range(1, len(items) + 1)]
-    return {_key(key): from_lua(item, depth + 1) for key, item in items.items()}
+        return [_from_lua(items[index], depth + 1, left) for index in range(1, len(items) + 1)]
+    return {_key(key): _from_lua(item, depth + 1, left) for key, item in items.items()}
 
 
 def _key(key: Any) -> str:
