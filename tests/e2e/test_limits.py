@@ -29,6 +29,34 @@ def test_syntax_errors(serve):
     serve(test)
 
 
+REFUSES = "\n@policy.on\ndef smtp_server_auth_plain(authz, authn, password, conn_meta):\n    return False\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RCPT TO:<b@elsewhere.example>",
+        "DATA",
+        "EXPN staff",
+        "MAIL FROM:<a@customer.example> SIZE=99999999999",
+        "AUTH LOGIN\r\n*",
+    ],
+)
+def test_commands_at_the_wrong_place(serve, line):
+    """Whatever is refused costs a record, so that it has an end; pipelining behind a refusal has room."""
+
+    async def test(house):
+        client = await house.connect()
+        client.write(f"{line}\r\n" * 12)
+        while not (answer := await client.reply()).startswith("421"):
+            assert answer[:3] in {"334", "501", "502", "503", "552"}
+        await expect_limit(house, client, "max_sequence_errors", answer)
+        assert len(house.records("Rejection")) == 11
+
+    limits = "max_sequence_errors = 10\nallow_plaintext_auth = true"
+    serve(test, listener=limits, program=REFUSES)
+
+
 def test_refused_recipients(serve):
     """Twenty refused recipients, and the next one ends the session."""
 

@@ -118,3 +118,41 @@ def test_a_refused_report_refuses_the_whole(serve):
         assert len(house.records("Reception")) == len(house.records("OOB")) == 2
 
     serve(test, domains=DOMAINS)
+
+
+def test_the_records_of_a_large_transaction(serve):
+    """Each record tells the first recipient and its own, so that all of them together stay small."""
+
+    async def test(house):
+        client = await house.connect()
+        people = [f"user{number}@a.example" for number in range(200)]
+        await client.begin("x@customer.example", *people)
+        assert (await client.say("DATA again")).startswith("501")
+        assert (await client.content()).startswith("250")
+        receptions = house.records("Reception")
+        assert [one["recipient"] for one in receptions] == people
+        for record in receptions[1:]:
+            told = [one["address"] for one in record["recipients"]]
+            assert told == [people[0], record["recipient"]]
+            assert all(one["decided_by"] for one in record["recipients"])
+            assert record["recipients_left_out"] == 198
+        [refusal] = house.records("Rejection")
+        assert [one["address"] for one in refusal["recipients"]] == [people[0]]
+        assert refusal["recipients_left_out"] == 199
+
+    serve(test)
+
+
+def test_refused_content_of_a_large_transaction(serve):
+    """Its one record tells all of its recipients, since no other does."""
+
+    async def test(house):
+        client = await house.connect()
+        people = [f"user{number}@a.example" for number in range(50)]
+        await client.begin("x@customer.example", *people)
+        assert (await client.content(b"Subject: x\r\n\r\na\nb\r\n")).startswith("552")
+        [record] = house.records("Rejection")
+        assert record["recipient"] == people
+        assert [one["address"] for one in record["recipients"]] == people
+
+    serve(test)

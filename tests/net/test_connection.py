@@ -63,6 +63,19 @@ def test_receive(run):
     run(test)
 
 
+def test_writing_to_what_is_closed(run):
+    """What nobody can read any more is dropped, and is no surprise."""
+
+    async def test(connection, peer):
+        connection.abort()
+        connection.write(b"one")
+        connection.write_parts([b"two", b"three"])
+        await connection.drain(1)
+        assert connection.is_closed
+
+    run(test)
+
+
 def test_a_silent_peer(run):
     """TimedOut after the limit, again and again; the connection can still be used."""
 

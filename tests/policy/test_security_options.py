@@ -27,6 +27,7 @@ max_auth_failures_per_network = 2
 max_refused_recipients = 3
 max_refused_recipients_per_network = 4
 max_syntax_errors = 5
+max_sequence_errors = 500
 max_connections_per_network = 6
 max_session_duration = "7m"
 min_data_rate = 0
@@ -92,6 +93,7 @@ def test_every_option(write):
     assert options.xclient_hosts == (ip_network("10.0.0.0/30"),)
     assert (options.max_auth_failures, options.max_auth_failures_per_network) == (1, 2)
     assert (options.max_refused_recipients, options.max_refused_recipients_per_network) == (3, 4)
+    assert options.max_sequence_errors == 500
     assert (options.max_syntax_errors, options.max_connections_per_network, options.min_data_rate) == (
         5,
         6,

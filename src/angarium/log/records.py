@@ -103,6 +103,8 @@ class Record(msgspec.Struct, kw_only=True):
     authn_id: str | UnsetType = UNSET
     authz_id: str | UnsetType = UNSET
     recipients: list[RecipientDecision] | UnsetType = UNSET
+    recipients_left_out: int | UnsetType = UNSET
+    """How many accepted recipients of the transaction do not stand in `recipients`."""
     handlers: list[Any] | UnsetType = UNSET
     decided_by: Any | UnsetType = UNSET
     disposition: str | UnsetType = UNSET

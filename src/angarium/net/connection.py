@@ -236,7 +236,7 @@ class Connection(asyncio.BufferedProtocol):
         except TlsError as error:
             self._end(f"TLS: {error}")
             data = b""
-        if output := layer.output():
+        if (output := layer.output()) and not self.transport.is_closing():
             self.transport.write(output)
             if self.transport.get_write_buffer_size() > MAX_UNSENT:
                 self._end("TLS: the peer does not read")
@@ -255,7 +255,9 @@ class Connection(asyncio.BufferedProtocol):
     # What goes out
 
     def write(self, data: bytes) -> None:
-        """Queue octets for sending; `drain` waits until the peer keeps up."""
+        """Queue octets for sending; `drain` waits until the peer keeps up. What is closed takes nothing."""
+        if self.transport.is_closing():
+            return
         if self._tls is None:
             self.transport.write(data)
         else:
@@ -263,6 +265,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def write_parts(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         """Queue several pieces in one go, uncopied where the loop can."""
+        if self.transport.is_closing():
+            return
         if self._tls is None:
             self.transport.writelines(parts)
         else:

@@ -142,6 +142,7 @@ class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_refused_recipients_per_network: int = 1000
     """The same, of a network in an hour."""
     max_syntax_errors: int = 20
+    max_sequence_errors: int = 1000
     """Commands of a session that were none; the next one gets 421."""
     max_connections_per_network: int = 50
     """Connections of a network at a time."""

@@ -128,6 +128,7 @@ OVERLAY_OPTIONS: dict[str, values.Parser] = {
     "max_refused_recipients": whole_number(1),
     "max_refused_recipients_per_network": whole_number(1),
     "max_syntax_errors": whole_number(1),
+    "max_sequence_errors": whole_number(1),
     "max_connections_per_network": whole_number(1),
     "max_session_duration": duration,
     "min_data_rate": whole_number(0),

@@ -91,9 +91,9 @@ async def _xclient(session: Session, event: events.Xclient) -> None:
 
 
 async def _mail(session: Session, event: events.Mail) -> Reply:
+    session.guard.count_message()
     if session.options.tls == "required" and not session.is_encrypted:
         return TLS_FIRST
-    session.guard.count_message()
     refusal = await _refuse_unanswerable(session, event.sender)
     refusal = refusal or await session.handlers.notify("smtp_server_mail_from", event.sender)
     if refusal is None:

@@ -37,6 +37,9 @@ _BOUND = {
 }
 """Why the receiver refused by itself → the option that bound."""
 _NOT_SYNTAX = frozenset({"sequence", "too-big", "line-endings", "long-line", "cancelled", "early-input"})
+OF_CONTENT = frozenset({"too-big", "line-endings", "long-line"})
+_OF_MESSAGES = (events.Mail, events.Data, events.Chunk, events.Content)
+"""Refusals of these are as many as there are messages, which have a limit of their own."""
 _PUT_OFF = 452
 
 
@@ -60,7 +63,8 @@ class Guard:
     """The limits of one session."""
 
     __slots__ = ("_auth_failures", "_begun", "_claimed", "_content_octets", "_content_since", "_messages",
-                 "_network", "_overflows", "_refused", "_session", "_syntax_errors", "_watch")  # fmt: skip
+                 "_network", "_overflows", "_refused", "_sequence_errors", "_session", "_syntax_errors",
+                 "_watch")  # fmt: skip
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -72,6 +76,7 @@ class Guard:
         self._refused = 0
         self._overflows = 0
         self._syntax_errors = 0
+        self._sequence_errors = 0
         self._content_since: float | None = None
         self._content_octets = 0
         self._claimed = 0
@@ -142,6 +147,8 @@ class Guard:
             self._count_auth(answer)
         elif isinstance(event, events.Refused) and event.why not in _NOT_SYNTAX:
             self._count_syntax_error()
+        elif not isinstance(event, _OF_MESSAGES):
+            self._count_sequence_error(event)
 
     def _count_auth(self, answer: Reply) -> None:
         if answer.is_permanent:
@@ -174,6 +181,14 @@ class Guard:
         self._syntax_errors += 1
         if self._syntax_errors > self._session.options.max_syntax_errors:
             raise LimitReached("max_syntax_errors", "too many commands that are none")
+
+    def _count_sequence_error(self, event: events.Answerable) -> None:
+        """What was refused for its place costs a record each time, like everything that is refused."""
+        if isinstance(event, events.Refused) and event.why in OF_CONTENT and not event.line:
+            return  # content
+        self._sequence_errors += 1
+        if self._sequence_errors > self._session.options.max_sequence_errors:
+            raise LimitReached("max_sequence_errors", "too many commands at the wrong place")
 
     # Content
 

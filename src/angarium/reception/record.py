@@ -22,23 +22,28 @@ from angarium.log.records import (
     Response,
     rfc3339,
 )
+from angarium.mail.envelope import Recipient
 from angarium.mail.header import Headers, split_content
 from angarium.mail.ident import created_at
 from angarium.mail.status import Reply
-from angarium.policy.decision import DecidedBy, HandlerPlace
+from angarium.policy.decision import DecidedBy, Decision, HandlerPlace
 from angarium.queue.classified import classified
-from angarium.reception.guard import limit_of
+from angarium.reception.guard import OF_CONTENT, limit_of
 from angarium.reception.report_record import report_records
 from angarium.wire import events
 
 if TYPE_CHECKING:
     from angarium.reception.custody import Draft
     from angarium.reception.session import Session
-    from angarium.reception.transaction import Transaction
+    from angarium.reception.transaction import Accepted, Transaction
 
 _ACCEPTED = Response(code=250)
 MAX_COMMAND = 1024
 """Octets of a client's line that a record keeps."""
+MAX_TOLD = 20
+"""Recipients of a transaction that each of its records tells. Of more, it tells the first, which made the
+transaction what it is, and its own: a record with all of them for each of them would grow with their square.
+"""
 
 
 def reception_records(session: Session, draft: Draft) -> list[Record]:
@@ -56,9 +61,9 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
         "created_time": rfc3339(created),
         "meta": captured_meta(session, arrival.meta),
         "headers": captured_headers(session, draft),
-        "recipients": _recipients(session),
         "decided_by": fate.decided_by,
     }
+    facts |= _told(_recipients(session, arrival.envelope.recipients[0], draft.decision), session)
     reception = Record(
         type="Reception",
         id=arrival.ident,
@@ -92,11 +97,10 @@ def rejection_record(
         created=int(now),
         created_time=rfc3339(now),
         meta=captured_meta(session, session.handlers.connection.meta),
-        recipients=_recipients(session) or UNSET,
         decided_by=_who_refused(session, answer, event, limit) or UNSET,
         limit=limit or UNSET,
         report_error=(transaction.fate.report_error if transaction and transaction.fate else None) or UNSET,
-        **(facts | {"reception_protocol": None}),
+        **(facts | {"reception_protocol": None} | _told(_known(session, event), session)),
     )
 
 
@@ -170,24 +174,51 @@ def _text(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _recipients(session: Session) -> list[RecipientDecision]:
-    transaction = session.transaction
-    return [
+def _accepted(session: Session) -> list[Accepted]:
+    return session.transaction.accepted if session.transaction is not None else []
+
+
+def _told(recipients: Sequence[tuple[Recipient, Decision]], session: Session) -> dict[str, Any]:
+    """These recipients with their decisions, and how many of the transaction are not among them."""
+    told = [
         RecipientDecision(
-            address=str(accepted.recipient.address),
-            decided_by=accepted.decision.decided_by,
-            reply=str(accepted.decision.reply),
+            address=str(recipient.address), decided_by=decision.decided_by, reply=str(decision.reply)
         )
-        for accepted in (transaction.accepted if transaction is not None else ())
+        for recipient, decision in recipients
     ]
+    left_out = len(_accepted(session)) - len(told)
+    return {"recipients": told or UNSET} | ({"recipients_left_out": left_out} if left_out > 0 else {})
+
+
+def _recipients(session: Session, own: Recipient, decision: Decision) -> list[tuple[Recipient, Decision]]:
+    """Those that the record of one message tells."""
+    everyone = _accepted(session)
+    if len(everyone) <= MAX_TOLD:
+        return [(one.recipient, one.decision) for one in everyone]
+    first = everyone[0]
+    is_first = first.recipient.address == own.address
+    return [(first.recipient, first.decision), *([] if is_first else [(own, decision)])]
+
+
+def _known(session: Session, event: events.Answerable | None) -> list[tuple[Recipient, Decision]]:
+    """Those that the record of a refusal tells: all where they share it, and it comes once."""
+    everyone = _accepted(session)
+    some = everyone if len(everyone) <= MAX_TOLD or _is_about_content(event) else everyone[:1]
+    return [(one.recipient, one.decision) for one in some]
+
+
+def _is_about_content(event: events.Answerable | None) -> bool:
+    """Whether a refusal ends the transaction, for everybody in it."""
+    if isinstance(event, events.Refused):
+        return event.why in OF_CONTENT
+    return isinstance(event, events.Content)
 
 
 def _refused_recipient(session: Session, event: events.Answerable | None) -> str | list[str]:
     """The recipient that was refused; after content, all of them (reference W28)."""
     if isinstance(event, events.Rcpt):
         return str(event.address)
-    transaction = session.transaction
-    everyone = [str(accepted.recipient.address) for accepted in transaction.accepted] if transaction else []
+    everyone = [str(recipient.address) for recipient, _ in _known(session, event)]
     return everyone[0] if len(everyone) == 1 else everyone or ""
 
 
