@@ -102,7 +102,7 @@ def test_memory() -> None:
         "while true do collectgarbage() end",
         "math.max = function() while true do end end\nwhile true do end",
         "while true do kumo.log_debug(('x'):rep(100000)) end",
-        "while true do pcall(function() local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e5) .. i end end) end",
+        "while true do pcall(function() t = {} for i = 1, 9e9 do t[i] = ('x'):rep(9e4) .. i end end) end",
         "while true do pcall(kumo.json_parse, ('[]'):rep(10000)) end",
         """
         local inner = coroutine.create(function()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from angarium.mail.header import Headers, header_section
+from angarium.mail.header import Headers, header_section, readable
 
 
 def captured_meta(wanted: Sequence[str], meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,13 +35,9 @@ def captured_headers(
     spelling: dict[str, str] = {}
     for name, value in Headers(header_section(b"".join(parts))):
         if any(_matches(pattern, name.lower()) for pattern in patterns):
-            captured.setdefault(spelling.setdefault(name.lower(), name), []).append(_text(value))
+            captured.setdefault(spelling.setdefault(name.lower(), name), []).append(readable(value))
     return {name: values[0] if len(values) == 1 else values for name, values in captured.items()}
 
 
 def _matches(pattern: str, name: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
-
-
-def _text(value: str) -> str:
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -16,6 +16,14 @@ _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\r?\n[ \t].*)*)", re.MULTI
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def readable(text: str) -> str:
+    """The text with U+FFFD for each octet that is not UTF-8: what JSON and replies can say."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
 def header_section(content: bytes) -> bytes:
     """The header section with its last line end; the body is neither read nor copied."""
     if content.startswith((b"\r\n", b"\n")):

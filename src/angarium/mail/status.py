@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-_CONTROLS = dict.fromkeys([*range(32), 127], " ")
+_CONTROLS = dict.fromkeys([*range(32), 127], " ") | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)\s*")
 
 
@@ -100,7 +100,8 @@ class Reply:
 def reply(code: int, text: str) -> Reply:
     """Make a reply from a code and a text that may begin with an enhanced status code.
 
-    Control characters, which would let a text speak for the server, become spaces; LF separates lines.
+    Control characters, which would let a text speak for the server, become spaces, and octets that are not
+    UTF-8 U+FFFD; LF separates lines.
     Raises ValueError for a code outside 200 to 599.
     """
     if not 200 <= code <= 599:

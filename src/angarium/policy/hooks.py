@@ -135,6 +135,10 @@ class HandlerFailed(Exception):  # noqa: N818 - it is an outcome
         self.reply = reply(451, "4.3.0 Local policy failed; try again later")
 
 
+MAX_REPLY = 2000
+"""Characters of a reply that a handler words: some lines, never a document."""
+
+
 def reject(code: int, text: str) -> NoReturn:
     """Refuse the command with this reply: `reject(550, "5.7.1 Not from here")`.
 
@@ -142,6 +146,8 @@ def reject(code: int, text: str) -> NoReturn:
     """
     if not 400 <= code <= 599:
         raise ValueError(f"reject takes a code from 400 to 599, not {code!r}")
+    if not text.strip() or len(text) > MAX_REPLY:
+        raise ValueError(f"reject takes a text of 1 to {MAX_REPLY} characters, not {len(text)}")
     answer = reply(code, text)
     if answer.enhanced is not None and answer.enhanced.class_ != (4 if answer.is_transient else 5):
         raise ValueError(f"reject({code}, ...): the status {answer.enhanced} is of another class")

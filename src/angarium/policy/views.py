@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, NamedTuple
 
 from angarium.mail.address import Address
-from angarium.mail.header import Headers, split_content
+from angarium.mail.header import Headers, readable, split_content
 from angarium.reports.values import Bounce, Feedback, Kind, Original, Recipient
 
 MAX_LINE = 998
@@ -44,7 +44,7 @@ class Meta(MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
             raise TypeError(f"names of metadata are texts, not {key!r}")
-        self._values[key] = _json(value)
+        self._values[readable(key)] = _json(value)
 
     def __delitem__(self, key: str) -> None:
         del self._values[key]
@@ -67,14 +67,16 @@ def _json(value: object) -> Any:
     """A copy of the value, if JSON can say it; raises TypeError or ValueError."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} has no form in JSON")
-    if value is None or isinstance(value, str | int | float | bool):
+    if isinstance(value, str):
+        return readable(value)
+    if value is None or isinstance(value, int | float | bool):
         return value
     if isinstance(value, list | tuple):
         return [_json(item) for item in value]
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise TypeError("names in metadata are texts")
-        return {key: _json(item) for key, item in value.items()}
+        return {readable(key): _json(item) for key, item in value.items()}
     raise TypeError(f"{type(value).__name__} has no form in JSON: make it a text")
 
 

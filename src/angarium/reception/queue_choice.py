@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from angarium.mail.header import Headers, header_section
+from angarium.mail.header import Headers, header_section, readable
 from angarium.mail.status import Reply, reply
 from angarium.policy.queues import HeaderOptions, QueueTable
 from angarium.policy.schedule import ScheduleError, parse_schedule_text
@@ -37,9 +37,10 @@ def choose(
     if options.scheduling_header and (text := headers.get(options.scheduling_header)) is not None:
         meta["schedule"] = _schedule(text)
     if options.campaign_header and (campaign := headers.get(options.campaign_header)):
-        meta["campaign"] = campaign
+        meta["campaign"] = readable(campaign)
     tenant = headers.get(options.tenant_header) if options.tenant_header else None
     if tenant := tenant or options.default_tenant:
+        tenant = readable(tenant)
         _check_tenant(queues, tenant, authz_id)
         meta["tenant"] = tenant
     return meta, _without(content, headers, _fields_to_go(options))
