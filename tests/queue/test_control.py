@@ -1,6 +1,7 @@
 """What an operator does to the queue while the server runs (issue 6, demand 9)."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -442,3 +443,98 @@ def test_unknown_requests(serve):
                 await ask(arguments.pop("action"), **arguments)
 
     serve(test)
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "problem"),
+    [
+        ("list", {"selector": {"domain": "zz!!@"}}, "not a domain: 'zz!!@'"),
+        ("suspend", {"selector": {"recipient": "@"}}, "write 'ann@example.com'"),
+        ("retry", {"selector": {"queue": "a.example!not a domain"}}, "is no routing domain"),
+        (
+            "reroute",
+            {"selector": {"domain": "one.example"}, "queue": "!not a domain"},
+            "is no routing domain",
+        ),
+        ("reroute", {"selector": {"domain": "one.example"}, "queue": "not a domain"}, "not a domain"),
+        ("suspend", {"selector": {"domain": "one.example"}, "seconds": 1e308}, "ten years at most"),
+        ("suspend", {"selector": {"domain": "one.example"}, "name": "a\x1b[0m"}, "is no name"),
+        ("show", {}, "show what?"),
+        ("cancel", {}, "cancel what?"),
+    ],
+)
+def test_nobody_is_meant(serve, action, arguments, problem):
+    """What names nobody, or nothing that can be, is refused, and no message loses its future by it."""
+
+    async def test(house):
+        ask = await waiting(house, "b@one.example")
+        with pytest.raises(RequestError, match=re.escape(problem)):
+            await ask(action, **arguments)
+        [message] = house.shard.scheduler
+        assert message.is_waiting
+        assert await ask("suspensions") == []
+
+    serve(test, hop=[TWICE], queues=SLOW)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"domain": "One.EXAMPLE."},
+        {"domain": "*.Example"},
+        {"queue": "ONE.example"},
+        {"recipient": "@ONE.example."},
+        {"recipient": "B@One.Example"},
+    ],
+)
+def test_a_selector_in_any_spelling(serve, selector):
+    """Domains are meant however they are written."""
+
+    async def test(house):
+        ask = await waiting(house, "b@one.example")
+        assert len(await ask.ids(**selector)) == 1
+
+    serve(test, hop=[TWICE], queues=SLOW)
+
+
+def test_a_hold_ends_with_what_it_holds(serve):
+    """A hold says how many messages it holds, and is over when the last one is released."""
+
+    async def test(house):
+        ask = await waiting(house, "b@one.example", "c@two.example")
+        await ask("hold", selector={"sender": SENDER}, reason="look", name="h")
+        assert [order["holds"] for order in await ask("suspensions")] == [2]
+        await ask("release", selector={"domain": "one.example"})
+        assert [order["holds"] for order in await ask("suspensions")] == [1]
+        await ask("release", selector={"domain": "two.example"})
+        assert await ask("suspensions") == []
+
+    serve(test, hop=[TWICE], queues=SLOW)
+
+
+def test_a_message_names_the_limit_that_it_waits_for(serve):
+    """In lists too, what waits for a rate says which, where it is written, and until when."""
+
+    async def test(house):
+        client = await house.connect()
+        for _ in range(2):
+            await client.send(SENDER, "b@one.example")
+        await house.arrived()
+        ask = Operator(house)
+        [row] = await ask("list", selector={"domain": "one.example"})
+        assert re.fullmatch(r"max_message_rate 1/hour of queue one.example \(.*queues.toml:3\)", row["why"])
+        assert 3000 < row["due"] - row["created"] < 4000
+
+    serve(test, queues="[queue.default]\nrouting_domain = '$hop'\nmax_message_rate = '1/hour,max_burst=1'\n")
+
+
+def test_a_site_is_known_after_a_reload(serve):
+    """Selectors by site mean what they meant before, though nothing has been tried since."""
+
+    async def test(house):
+        ask = await waiting(house, "b@one.example")
+        [site] = [queue["site"] for queue in (await ask("list"))["queues"]]
+        house.shard.take(house.shard.configuration)
+        assert len(await ask.ids(site=site)) == 1
+
+    serve(test, hop=[TWICE], queues=SLOW)

@@ -14,12 +14,13 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from angarium.admin import selection
 from angarium.admin.control import Arguments, RequestError
 from angarium.admin.placement import Placement
+from angarium.admin.queue_view import View
 from angarium.delivery.dispatcher import Dispatcher
 from angarium.mail.header import Headers, header_section
 from angarium.policy.config import Configuration
-from angarium.policy.route import RouteError, parse_queue_name
 from angarium.queue.message import Message
 from angarium.queue.order import Order, Selector
 from angarium.queue.orders import Orders
@@ -125,6 +126,7 @@ class QueueOffice:
             ask = msgspec.convert(arguments, Ask)
         except msgspec.ValidationError as error:
             raise RequestError(str(error)) from None
+        ask = msgspec.structs.replace(ask, selector=selection.normal(ask.selector))
         if ask.action in self._changes:
             return await self._change(ask)
         action = self._actions.get(ask.action)
@@ -139,20 +141,22 @@ class QueueOffice:
         if ask.dry_run:
             return {"dry_run": True, **_said(await self._steering.count(ask.selector))}
         try:
-            return _said(await self._changes[ask.action](ask))
+            done = await self._changes[ask.action](ask)
         except (ValueError, SpoolError) as error:
             raise RequestError(str(error)) from None
+        await self._synced()
+        return _said(done)
 
     def _order(self, kind: Literal["suspend", "hold", "bounce"], ask: Ask) -> Order:
         now = self._clock()
         return Order(
-            name=ask.name or f"{kind}-{token_hex(3)}",
+            name=selection.order_name(ask.name or f"{kind}-{token_hex(3)}"),
             kind=kind,
             selector=ask.selector,
             reason=ask.reason or "no reason given",
             author=ask.author or "unknown",
             created=now,
-            expires=None if ask.seconds is None else now + ask.seconds,
+            expires=None if ask.seconds is None else now + selection.seconds(ask.seconds),
         )
 
     async def _bounce(self, ask: Ask) -> Done:
@@ -165,10 +169,11 @@ class QueueOffice:
         if not ask.queue:
             raise RequestError("where to? Name a queue, or a routing domain as '!name' or '![192.0.2.1]:25'")
         if not ask.queue.startswith("!"):
-            return await self._steering.reroute(ask.selector, lambda _: _normal(ask.queue or ""), ask.reason)
-        routing_domain = ask.queue[1:] or None
+            name = selection.queue_name(ask.queue)
+            return await self._steering.reroute(ask.selector, lambda _: name, ask.reason)
+        hop = selection.routing_domain(ask.queue[1:]) if ask.queue != "!" else None
         return await self._steering.reroute(
-            ask.selector, lambda name: _normal(str(name._replace(routing_domain=routing_domain))), ask.reason
+            ask.selector, lambda name: str(name._replace(routing_domain=hop)), ask.reason
         )
 
     async def _reevaluate(self, ask: Ask) -> Done:
@@ -192,9 +197,9 @@ class QueueOffice:
         }
 
     async def _rows(self, ask: Ask) -> Any:
-        rows: list[dict[str, Any]] = []
+        view, rows = View(self._house), list[dict[str, Any]]()
         async for message in self._steering.select(ask.selector):
-            rows.append(self._row(message))
+            rows.append(view.row(message))
             if len(rows) == ask.limit:
                 break
         return rows
@@ -209,51 +214,26 @@ class QueueOffice:
             "last": queue.last,
         }
 
-    def _row(self, message: Message) -> dict[str, Any]:
-        row = {
-            "id": message.ident,
-            "queue": str(message.queue.name),
-            "attempts": message.attempts,
-            "created": message.created,
-            "due": message.due,
-            "expires": message.expires,
-            "why": self._why(message),
-        }
-        try:
-            stored = message.peek()
-            row |= {"sender": stored.sender or "<>", "recipient": stored.recipient, "size": stored.size}
-        except SpoolError as error:
-            row["trouble"] = str(error)
-        return row
-
-    def _why(self, message: Message) -> str:
-        """What a message waits for, in words."""
-        if message in self._house.settlement.finishing:
-            return "it is over, and being written down"
-        if not message.is_waiting:
-            return f"with delivery to {self._house.dispatcher.site_of(message.queue) or 'a site yet unknown'}"
-        order = self._house.orders.about(message, self._house.dispatcher.site_of(message.queue))
-        if order is not None:
-            return f"{order.kind} {order.name} by {order.author}: {order.reason}"
-        if message.attempts:
-            return "its next attempt"
-        return "its site, left alone for now" if message.queue.last else "its time"
-
     async def _show(self, ask: Ask) -> Any:
         message = self._house.scheduler.find(ask.what or "")
         if message is not None:
             return self._show_message(message)
-        queue = self._house.scheduler.queues.get(ask.what or "")
+        if not ask.what:
+            raise RequestError("show what? Name a message by its id, a queue or a site")
+        queue = self._house.scheduler.queues.get(ask.what)
         if queue is not None:
             rows = await self._rows(Ask(selector=Selector(queue=ask.what), limit=ask.limit))
-            return {**self._queue(queue), **self._site(queue), "options": _options(queue), "rows": rows}
+            state = {"site_state": View(self._house).site(queue)}
+            return {**self._queue(queue), **state, "options": _options(queue), "rows": rows}
         for site in self._house.dispatcher.snapshot():
             if site.site == ask.what:
                 return {"site": site}
         raise RequestError(f"no message, queue or site {ask.what!r} is there: `angarium why` knows what was")
 
     def _show_message(self, message: Message) -> Any:
-        shown = {**self._row(message), **self._site(message.queue), "last_reply": message.last_reply()}
+        view = View(self._house)
+        shown = view.row(message) | {"site_state": view.site(message.queue)}
+        shown["last_reply"] = message.last_reply()
         try:
             stored = message.peek()
             shown |= {"meta": stored.meta, "session_id": stored.session_id}
@@ -261,25 +241,20 @@ class QueueOffice:
             shown["trouble"] = str(error)
         return shown
 
-    def _site(self, queue: ScheduledQueue) -> dict[str, Any]:
-        """The site that a queue's mail goes to, with what binds it."""
-        name = self._house.dispatcher.site_of(queue)
-        found = (site for site in self._house.dispatcher.snapshot() if site.site == name)
-        return {"site_state": next(found, None)}
-
     async def _find(self, ask: Ask) -> Any:
         if ask.selector.is_empty and not (ask.message_id or ask.header):
             raise RequestError("find whom? Say --recipient, --sender, --message-id, --header or others")
         wanted = _wanted_header(ask)
-        rows: list[dict[str, Any]] = []
+        view, rows = View(self._house), list[dict[str, Any]]()
         async for message in self._steering.select(ask.selector):
             if wanted is None or wanted(message):
-                rows.append(self._row(message))
+                rows.append(view.row(message))
             if len(rows) == ask.limit:
                 break
         return rows
 
     async def _orders_that_stand(self, ask: Ask) -> Any:
+        held = await self._steering.held()
         return [
             {
                 "name": order.name,
@@ -289,27 +264,30 @@ class QueueOffice:
                 "author": order.author,
                 "created": order.created,
                 "expires": order.expires,
+                "holds": held[order.name] if order.kind == "hold" else None,
             }
             for order in self._house.orders.standing()
         ]
 
     async def _cancel(self, ask: Ask) -> Any:
-        order = await self._steering.cancel(ask.what or "")
+        if not ask.what:
+            raise RequestError("cancel what? `angarium queue suspensions` lists the orders that stand")
+        order = await self._steering.cancel(ask.what)
         if order is None:
             raise RequestError(f"no suspension, hold or bounce named {ask.what!r} stands")
+        await self._synced()
         return {"cancelled": order.name, "kind": order.kind}
+
+    async def _synced(self) -> None:
+        """What was changed would be forgotten at a restart until it is on stable storage."""
+        try:
+            await self._house.settlement.synced()
+        except SpoolError as error:
+            raise RequestError(f"it is done, but a restart may undo it: {error}") from None
 
 
 def _said(done: Done) -> Any:
     return msgspec.to_builtins(done)
-
-
-def _normal(queue: str) -> str:
-    """A queue's name as it is written; raises RequestError."""
-    try:
-        return str(parse_queue_name(queue))
-    except RouteError as error:
-        raise RequestError(str(error)) from None
 
 
 def _options(queue: ScheduledQueue) -> dict[str, Any]:

@@ -221,7 +221,7 @@ _ATTEMPTS = {
     "Expiration": "expired",
     "AdminBounce": "bounced by an operator",
     "AdminRebind": "moved by an operator",
-    "Delayed": "its sender was told of the delay",
+    "Delayed": "waits",
 }
 _TEXTS = {
     "Reception": _received,

@@ -38,6 +38,7 @@ _DONE = {
     "suspend": "waiting under it now",
 }
 _NAMED = ("show", "cancel")
+_LISTED_BY = {"show": "list", "cancel": "suspensions"}
 
 
 def queue(
@@ -83,6 +84,8 @@ def queue(
     """
     if action not in LOOKING + CHANGING:
         raise typer.BadParameter(f"{action!r} is no action: {', '.join(LOOKING + CHANGING)}")
+    if action in _NAMED and len(what or []) != 1:
+        raise typer.BadParameter(f"{action} wants one name: `angarium queue {_LISTED_BY[action]}` has them")
     selector = {
         "ids": [] if action in _NAMED else what or [],
         "queue": queue_,
@@ -114,7 +117,7 @@ def queue(
     if json:
         print(as_json(answer))
     else:
-        _print(action, answer)
+        _print(action, answer, limit)
     if isinstance(answer, list) and not answer and action == "find":
         raise typer.Exit(1)
 
@@ -140,7 +143,7 @@ def _author() -> str:
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
-def _print(action: str, answer: Any) -> None:
+def _print(action: str, answer: Any, limit: int) -> None:
     if action == "suspensions":
         _print_orders(answer)
     elif action == "cancel":
@@ -149,6 +152,8 @@ def _print(action: str, answer: Any) -> None:
         _print_done(action, answer)
     elif isinstance(answer, list):
         _print_rows(answer)
+        if len(answer) == limit:
+            print(f"… perhaps more than these {limit}; --limit shows more")
     elif action == "list":
         _print_overview(answer)
     else:
@@ -182,6 +187,8 @@ def _print_overview(answer: Any) -> None:
         for row in answer["queues"]:
             _add(table, row["queue"], row["messages"], row["waiting"], row["site"], row["last"])
         console().print(table)
+        if answer["queue_count"] > len(answer["queues"]):
+            print(f"… the largest {len(answer['queues'])} of them; --limit shows more")
 
 
 def _print_rows(rows: list[Any]) -> None:
@@ -202,12 +209,14 @@ def _print_orders(orders: list[Any]) -> None:
         return
     table = _table("name", "kind", "about", "until", "by", "reason")
     for order in orders:
-        until = "cancelled" if order["expires"] is None else _when(order["expires"])
-        _add(table, order["name"], order["kind"], order["about"], until, order["author"], order["reason"])
+        until = "no end" if order["expires"] is None else _when(order["expires"])
+        held = "" if order["holds"] is None else f": {counted(order['holds'], 'message')}"
+        about = f"{order['about']}{held}"
+        _add(table, order["name"], order["kind"], about, until, order["author"], order["reason"])
     console().print(table)
 
 
-_TIMES = ("created", "due", "expires", "quiet_until")
+_TIMES = ("created", "due", "expires", "quiet_until", "bound_until")
 
 
 def _print_facts(answer: Any, indent: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,7 +71,7 @@ def _ask_server(life: Life, socket: str | None) -> None:
         life.unknown = "no configuration was named (-c), so no server could be asked whether it is queued"
         return
     try:
-        life.queued = ask(socket, "queue", action="show", id=life.id)
+        life.queued = ask(socket, "queue", action="show", what=life.id)
     except Refusal as refusal:
         life.unknown = f"the server says: {refusal}"
     except UnixTrouble as trouble:
@@ -111,9 +112,9 @@ def _show_step(out: Console, step: Step) -> None:
 
 
 def _queued(said: dict[str, Any]) -> str:
-    state = "waits in" if said.get("is_waiting") else "is on its way from"
-    attempts = counted(said.get("attempts", 0), "attempt")
-    return f"still queued: {state} {said.get('queue')}, {attempts} so far"
+    attempts = counted(said["attempts"], "attempt")
+    due = datetime.fromtimestamp(said["due"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"still queued in {said['queue']} after {attempts}, next {due}: {said['why']}"
 
 
 def _make_ready(folders: list[Path]) -> None:

@@ -143,6 +143,7 @@ class Dispatcher:
         if isinstance(found, NoRoute):
             self._send_nowhere(found, message)
             return
+        message.queue.site = found.name
         if self.diverts(message, found.name):
             return
         site = self._sites.get(found.name)
@@ -197,8 +198,15 @@ class Dispatcher:
             yield from site.messages()
 
     def site_of(self, queue: ScheduledQueue) -> str | None:
-        """Where a queue's mail goes, if that is known; of several ways, the one that was found first."""
-        return next((way.name for way in self._ways(queue)), None)
+        """Where a queue's mail goes, if that is known; of several ways, the one that was found first. After a
+        reload it is where the last message went.
+        """
+        return next((way.name for way in self._ways(queue)), queue.site)
+
+    def at_work(self) -> dict[str, str]:
+        """Id of each message that a session has → what that does, for people."""
+        sessions = (session for site in self._sites.values() for session in site.sessions)
+        return {message.ident: session.doing for session in sessions for message in session.messages()}
 
     def try_now(self, queue: ScheduledQueue) -> None:
         """Leave the sites of a queue alone no longer."""

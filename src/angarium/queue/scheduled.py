@@ -31,7 +31,7 @@ Configure = Callable[[QueueName], QueueConfig]
 class ScheduledQueue:
     """The messages for one destination, tenant and campaign share one of these."""
 
-    __slots__ = ("config", "count", "is_by_code", "last", "name", "waiting")
+    __slots__ = ("config", "count", "is_by_code", "last", "name", "site", "waiting")
 
     def __init__(self, name: QueueName, config: QueueConfig, *, is_by_code: bool = False) -> None:
         self.name = name
@@ -43,6 +43,8 @@ class ScheduledQueue:
         self.waiting = 0
         self.last = ""
         """What was said last to an attempt of one of its messages."""
+        self.site: str | None = None
+        """Where the last of its messages went that found a way."""
 
     @property
     def routing_domain(self) -> str | None:

@@ -229,6 +229,10 @@ class Settlement:
         state = message.state(message.last_reply())
         self._store.note(message.place, message.ident, encode(state))
 
+    async def synced(self) -> None:
+        """Return when all that has changed so far is on stable storage. Raises SpoolError."""
+        await self._store.commit()
+
     def tell_delay(self, message: Message, reasons: str) -> None:
         """Record that a message waits until it is due, for another reason than a failed attempt."""
         self._write(delay_record(message, reasons, self._configuration(), self._clock()))

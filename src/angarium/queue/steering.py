@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -200,8 +201,24 @@ class Steering:
         self._put_back(message)
 
     async def release(self, selector: Selector) -> Done:
-        """Let messages go that were held, whatever holds them."""
-        return await self._each(selector, self._release, lambda message: message.held is not None)
+        """Let messages go that were held, whatever holds them; a hold that holds nothing more is over."""
+        done = await self._each(selector, self._release, lambda message: message.held is not None)
+        held = await self.held()
+        for order in self.orders.standing():
+            if order.kind == "hold" and not held[order.name]:
+                self.orders.cancel(order.name)
+        return done
+
+    async def held(self) -> Counter[str]:
+        """Name of each hold that stands → how many messages it holds."""
+        held: Counter[str] = Counter()
+        if any(order.kind == "hold" for order in self.orders.standing()):
+            for number, message in enumerate(list(self._scheduler), 1):
+                if number % STEP == 0:
+                    await asyncio.sleep(0)
+                if message.held is not None:
+                    held[message.held] += 1
+        return held
 
     def _release(self, message: Message) -> None:
         special = message.make_special()
