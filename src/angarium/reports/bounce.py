@@ -101,6 +101,8 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     subject = decode_words(top.get("subject", [""])[0])
     # The title of an answer is what somebody else has said.
     titles = () if _ANSWER.match(subject) else _SUBJECTS.search(subject)
+    if enough > ENOUGH and _FOREIGN_FIELDS & top.keys():
+        return None
     if (who < ENOUGH_WHO and not _may_be_unsaid(titles)) or _AGAINST.search(subject):
         return None
     if _carries_program(parts):

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from angarium.reports import clues
 from angarium.reports.automaton import Clues
 from angarium.reports.fields import clean_address
+from angarium.reports.reply import read_reply
 
 MAX_LINES: Final = 400
 MAX_LINE: Final = 1000
@@ -42,6 +43,10 @@ _SURE_HEADER = re.compile(
 _SURE_LETTERS: Final = frozenset("RrMmDdXx")
 _RETURNED = Clues(clues.RETURNED)
 _LISTS = Clues(clues.LISTS)
+
+# A title: no address, no number of three digits, and a colon or a rule at the end.
+_TITLE = re.compile(r"(?!.*\d{3})[^@]{1,120}?(?:[:：]|[-=_*]{3,})\s*")
+_RULE = re.compile(r"\s*([-=_*#~])\1{7,}\s*")  # a line between one thing and another
 
 # Words that announce the recipient who stands after them.
 _LABEL = re.compile(
@@ -99,9 +104,15 @@ def cut_returned(text: str) -> tuple[str, str]:
     start = next((n for n in range(len(lines)) if _begins_returned(lines, n, n in announced)), None)
     if start is None:
         return text, ""
-    words, rest = lines[:start], lines[start:]
+    words, rest = _without_title(lines[:start]), lines[start:]
     first = next((n for n, line in enumerate(rest[:40]) if _HEADER_LINE.match(line)), 1)
     return "\n".join(words), "\n".join(rest[first:])
+
+
+def _without_title(lines: list[str]) -> list[str]:
+    """The lines without the one that announces the returned message, in whatever language."""
+    last = next((n for n in reversed(range(len(lines))) if lines[n].strip()), None)
+    return lines[:last] if last is not None and _TITLE.fullmatch(lines[last]) else lines
 
 
 def _begins_returned(lines: list[str], number: int, is_announced: bool) -> bool:
@@ -181,21 +192,53 @@ def is_role(address: str) -> bool:
 
 
 def _with_words(chosen: list[tuple[str, int]], lines: list[str]) -> list[Found]:
-    first: dict[str, tuple[str, int]] = {}
-    for address, line in chosen[:MAX_FOUND]:
-        first.setdefault(address.lower(), (address, line))
-    places = sorted({line for _, line in first.values()})
-    ends = dict(zip(places, [*places[1:], len(lines)], strict=True))
-    return [Found(address, n, _words_of(lines[n : ends[n]])) for address, n in first.values()]
+    """Each recipient once, with what is said of it: at its first place, or a later one that has a reply."""
+    found: dict[str, Found] = {}
+    has_reply: set[str] = set()
+    for (address, line), end in zip(chosen[:MAX_FOUND], _ends(chosen[:MAX_FOUND], lines), strict=True):
+        key = address.lower()
+        if key in has_reply:
+            continue
+        words = _words_of(lines[line:end])
+        replies = _tells(words)
+        if replies:
+            has_reply.add(key)
+        if key not in found or replies:
+            found[key] = Found(address, line, words)
+    return list(found.values())
+
+
+def _ends(chosen: list[tuple[str, int]], lines: list[str]) -> list[int]:
+    """Where the words of each end: at the next recipient's, or at its own next place in another paragraph."""
+    ends: list[int] = []
+    following, end = "", len(lines)
+    for n, (address, line) in reversed(list(enumerate(chosen))):
+        if n + 1 < len(chosen):
+            following, start = chosen[n + 1][0].lower(), chosen[n + 1][1]
+            if following != address.lower() or not all(map(str.strip, lines[line:start])):
+                end = start
+        ends.append(end)
+    return ends[::-1]
+
+
+def _tells(words: str) -> bool:
+    """Whether words hold a reply that refuses; a transcript has others before it."""
+    reply = read_reply(words)
+    return reply is not None and (reply.code is not None or (reply.enhanced or "2")[0] != "2")
 
 
 def _words_of(lines: list[str]) -> str:
-    """What is said of one recipient: its line and those below it, up to the end of the paragraph after it."""
+    """What is said of one recipient: its line and those below it, up to the end of the paragraph that has the
+    reply, of the third paragraph, or to a rule.
+    """
     kept: list[str] = []
     blanks = 0
     for line in lines[:30]:
-        blanks += not line.strip()
-        if blanks > 3:
+        if not line.strip():
+            blanks += 1
+            if blanks > 3 or (kept and kept[-1] and _tells("\n".join(kept))):
+                break
+        elif _RULE.fullmatch(line) and sum(map(bool, kept)) > 1:
             break
         kept.append(line.strip())
     return "\n".join(kept)

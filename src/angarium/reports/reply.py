@@ -25,7 +25,14 @@ _ANNOUNCES = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_CODE: Final = 24  # characters before a code that are looked at for what announces it
-_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+# Where a reply ends: an empty line, a rule, or what senders write below it (qmail; lists of labels).
+_END = re.compile(
+    r"\n[ \t]*(?:\n|[-*=_#]{3,}|Giving up on |I'm not going |I'm giving up|STARTTLS proto="
+    r"|(?:(?:Remote|Reporting|Sending|Generating|Final|Original)[ -](?:host|server|MTA|recipient)"
+    r"|Subject|Date|From|To|Message-ID|Sender|Recipient)[ \t]?:)",
+    re.IGNORECASE,
+)
+_NEXT = re.compile(r"\n[\s<>]*[2-5]\d\d[ -]")
 _STATUS = re.compile(r"([245](?<![\w.\-/@=][245])\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _IN_REPLY = re.compile(r"\s*\(in reply to [A-Za-z ]{1,40}\)?\s*$")
 
@@ -42,9 +49,18 @@ def read_reply(text: str) -> Reply | None:
     if match is None:
         status = best_status(text)
         return Reply(enhanced=status, text=one_line(text)) if status else None
-    code, rest = match[1], one_line(_PARAGRAPH.split(text[match.start(1) :], maxsplit=1)[0])
+    code, rest = match[1], one_line(_of_one(text[match.start(1) :]))
     words, status = _without_codes(rest, code)
     return Reply(code=int(code), enhanced=best_status(rest) or status, text=words)
+
+
+def _of_one(text: str) -> str:
+    """The lines of one reply: its last has a blank after the code (RFC 5321 section 4.2.1)."""
+    text = _END.split(text, maxsplit=1)[0]
+    if text[3:4] == "-":
+        return text
+    after = _NEXT.search(text)
+    return text[: after.start()] if after else text
 
 
 def _announced(text: str) -> re.Match[str] | None:
@@ -64,7 +80,8 @@ def _without_codes(text: str, code: str) -> tuple[str, str | None]:
     if "-" in first["sep"]:
         again = rf"(?:^|(?<=\s)){code}[ \-](?:{_ENHANCED}\s?)?"
         words = re.sub(again, "", words)
-    return _IN_REPLY.sub("", words).strip(" :-"), first["status"]
+    words = _IN_REPLY.sub("", words).strip(" :-#")
+    return words.removesuffix("'") if words.count("'") == 1 else words, first["status"]
 
 
 def best_status(text: str) -> str | None:
