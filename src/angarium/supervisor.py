@@ -1,8 +1,8 @@
 """From a configuration to a serving process: binds what needs rights, gives the rights up, runs the worker.
 
 Sockets come from the service manager where it passes them (socket activation), else they are bound here,
-before the process becomes its unprivileged user. One worker is one plain process; here are its signals, its
-reloads and its control socket.
+before the process becomes its unprivileged user. One worker is this very process; several are processes of
+their own, which this one keeps (`node`). Either way here are the signals, reloads and the control socket.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import uvloop
 
-from angarium.admin.control import Control
+from angarium.admin.control import Control, Request
 from angarium.admin.requests import requests
 from angarium.admin.why import log_folders
 from angarium.log.indexing import Librarian
-from angarium.net.accept import bind
+from angarium.net.accept import bind, bind_together
 from angarium.net.descriptors import raise_limit, room_for_sessions
 from angarium.net.rights import RightsError, become, make_folder
 from angarium.net.unix import UnixTrouble, bind_unix
+from angarium.node.crew import Crew
+from angarium.node.member import WorkerTrouble
+from angarium.node.office import node_requests
 from angarium.policy.config import Configuration, Problem
 from angarium.policy.open_relay import open_relays
 from angarium.policy.reload import Reloader
@@ -53,17 +56,23 @@ def serve(configuration: Configuration, path: Path, *, allow_open_relay: bool = 
         _refuse_open_relay(open_relays(configuration))
     raise_limit()
     _say_what_fits(configuration)
-    sockets = _sockets(configuration)
+    sockets = _sockets(configuration, workers_of(configuration))
     _give_up_rights(configuration)
     os.umask(0o077)
     _forbid_core_dumps()
+    run = _run_crew if len(sockets) > 1 else _run_alone
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(configuration, sockets, path, allow_open_relay=allow_open_relay))
+        runner.run(run(configuration, sockets, path, allow_open_relay=allow_open_relay))
+
+
+def workers_of(configuration: Configuration) -> int:
+    """How many workers a configuration asks for."""
+    return configuration.workers or len(os.sched_getaffinity(0))
 
 
 def _say_what_fits(configuration: Configuration) -> None:
     wanted = sum(listener.max_connections for listener in configuration.listeners)
-    room = room_for_sessions()
+    room = room_for_sessions() * workers_of(configuration)
     if room < wanted:
         log.warning(
             "only %d sessions at a time, of the %d in max_connections: raise the limit of open files "
@@ -79,51 +88,78 @@ def _refuse_open_relay(problems: list[Problem]) -> None:
         raise StartError(f"{said}\nthis would be an open relay; --allow-open-relay serves it nevertheless")
 
 
-async def _run(configuration: Configuration, sockets: Sockets, path: Path, *, allow_open_relay: bool) -> None:
-    shard = Shard(configuration, sockets)
+async def _run_alone(
+    configuration: Configuration, sockets: Sequence[Sockets], path: Path, *, allow_open_relay: bool
+) -> None:
+    """One worker: this process."""
+    shard = Shard(configuration, sockets[0])
     _on_signals(shard.ask_to_stop, signal.SIGTERM, signal.SIGINT)
     try:
         await shard.start()
         reloader = Reloader(
             path, configuration, shard.take, allow_open_relay=allow_open_relay, notify=_notify_of_reload
         )
-        async with _administered(shard, reloader, path), _indexed(shard):
-            log.info("ready: %s", ", ".join(_places(configuration, sockets)))
-            notify("READY=1")
-            await shard.stopped()
-            notify("STOPPING=1")
+        librarian = Librarian(log_folders(configuration.log))
+        shard.writer.on_finished = librarian.ask
+        table = requests(shard, path, time.time(), reloader.reload)
+        async with _administered(configuration, table, reloader, librarian):
+            await _serve_until(configuration, sockets, shard.stopped())
     finally:
         await shard.stop()
 
 
+async def _run_crew(
+    configuration: Configuration, sockets: Sequence[Sockets], path: Path, *, allow_open_relay: bool
+) -> None:
+    """Several workers: this process keeps them, and is asked for them."""
+    librarian = Librarian(log_folders(configuration.log))
+    crew = Crew(configuration, path, sockets, librarian.ask)
+    is_over = asyncio.Event()
+    _on_signals(is_over.set, signal.SIGTERM, signal.SIGINT)
+    try:
+        await crew.start()
+        reloader = Reloader(
+            path, configuration, crew.take, allow_open_relay=allow_open_relay, notify=_notify_of_reload
+        )
+        table = node_requests(crew, path, time.time(), reloader.reload)
+        async with _administered(configuration, table, reloader, librarian):
+            await _serve_until(configuration, sockets, is_over.wait())
+    except WorkerTrouble as trouble:
+        raise StartError(str(trouble)) from None
+    finally:
+        await crew.stop(crew.configuration.shutdown_timeout)
+
+
+async def _serve_until(
+    configuration: Configuration, sockets: Sequence[Sockets], end: Awaitable[object]
+) -> None:
+    """Say that everything is ready, and wait for the end."""
+    log.info("ready: %s", ", ".join(_places(configuration, sockets[0])))
+    notify("READY=1")
+    await end
+    notify("STOPPING=1")
+
+
 @asynccontextmanager
-async def _administered(shard: Shard, reloader: Reloader, path: Path) -> AsyncIterator[None]:
-    """Take reloads and requests meanwhile."""
-    place = shard.configuration.control.socket
+async def _administered(
+    configuration: Configuration, table: Mapping[str, Request], reloader: Reloader, librarian: Librarian
+) -> AsyncIterator[None]:
+    """Take reloads and requests meanwhile, and have the log's finished segments indexed."""
+    place = configuration.control.socket
     try:
         sock = bind_unix(place)
     except UnixTrouble as trouble:
         raise StartError(str(trouble)) from None
-    control = Control(place, sock, requests(shard, path, time.time(), reloader.reload))
+    control = Control(place, sock, table)
     _on_signals(reloader.ask, signal.SIGHUP)
     reloader.start()
-    try:
-        yield
-    finally:
-        await control.close()
-        await reloader.close()
-
-
-@asynccontextmanager
-async def _indexed(shard: Shard) -> AsyncIterator[None]:
-    """Have the log's finished segments indexed meanwhile."""
-    librarian = Librarian(log_folders(shard.configuration.log))
-    shard.writer.on_finished = librarian.ask
     librarian.start()
     try:
         yield
     finally:
         await librarian.close()
+        await control.close()
+        await reloader.close()
 
 
 def _on_signals(act: object, *numbers: signal.Signals) -> None:
@@ -131,16 +167,21 @@ def _on_signals(act: object, *numbers: signal.Signals) -> None:
         asyncio.get_running_loop().add_signal_handler(number, act)  # type: ignore[arg-type]
 
 
-def _sockets(configuration: Configuration) -> Sockets:
+def _sockets(configuration: Configuration, workers: int) -> list[Sockets]:
+    """For each worker, its socket of each listener; one that was passed is everybody's."""
     passed = {_name(sock): sock for sock in _passed_sockets()}
-    sockets = {
-        listen: passed.pop(listen) if listen in passed else bind(listen)
+    rows = {
+        listen: [passed.pop(listen)] * workers if listen in passed else _bind(listen, workers)
         for listen in (listener.listen for listener in configuration.listeners)
     }
     if passed:
         names = ", ".join(passed)
         raise StartError(f"the service manager passes {names}, but no [[listener]] has that as its `listen`")
-    return sockets
+    return [{listen: row[number] for listen, row in rows.items()} for number in range(workers)]
+
+
+def _bind(listen: str, workers: int) -> list[socket.socket]:
+    return [bind(listen)] if workers == 1 else bind_together(listen, workers)
 
 
 def _passed_sockets() -> list[socket.socket]:
@@ -183,8 +224,11 @@ def _give_up_rights(configuration: Configuration) -> None:
     except RightsError as error:
         raise StartError(str(error)) from None
     for path in configuration.files:
-        if not os.access(path, os.R_OK):
-            log.warning("%s: %s cannot read it: changes to it will not be taken", path, configuration.user)
+        if os.access(path, os.R_OK):
+            continue
+        if workers_of(configuration) > 1:
+            raise StartError(f"{path}: {configuration.user} cannot read it, as each of several workers must")
+        log.warning("%s: %s cannot read it: changes to it will not be taken", path, configuration.user)
 
 
 def _forbid_core_dumps() -> None:

@@ -38,14 +38,36 @@ def requests(
     house: House, path: Path, started: float, reload: Callable[[], Awaitable[Result]]
 ) -> dict[str, Request]:
     """Every request by its name. `path` is the main file, `started` a time in Unix seconds."""
-    office = _Office(house, path, started, reload)
+    return own_requests(lambda: house.configuration, path, started, reload) | house_requests(house)
+
+
+def own_requests(
+    configuration: Callable[[], Configuration],
+    path: Path,
+    started: float,
+    reload: Callable[[], Awaitable[Result]],
+    workers: Callable[[], Any] = list,
+) -> dict[str, Request]:
+    """The requests about the server as a whole. `workers` says who they are, where there are several."""
+    office = _Office(configuration, path, started, reload, workers)
     return {
         "ping": _without_arguments(office.ping),
         "version": _without_arguments(office.version),
-        "explain": office.explain,
         "reload": _without_arguments(office.reload),
-        "queue": QueueOffice(house).answer,
     }
+
+
+def house_requests(house: House) -> dict[str, Request]:
+    """The requests about what one worker has and decides."""
+
+    async def explain_here(arguments: Arguments) -> Any:
+        try:
+            question = msgspec.convert(arguments, Question)
+            return await explain(house.configuration, question, house.resolver)
+        except (msgspec.ValidationError, QuestionError) as error:
+            raise RequestError(str(error)) from None
+
+    return {"explain": explain_here, "queue": QueueOffice(house).answer}
 
 
 def _without_arguments(answer: Callable[[], Awaitable[Any]]) -> Request:
@@ -61,9 +83,15 @@ def _without_arguments(answer: Callable[[], Awaitable[Any]]) -> Request:
 
 class _Office:
     def __init__(
-        self, house: House, path: Path, started: float, reload: Callable[[], Awaitable[Result]]
+        self,
+        configuration: Callable[[], Configuration],
+        path: Path,
+        started: float,
+        reload: Callable[[], Awaitable[Result]],
+        workers: Callable[[], Any],
     ) -> None:
-        self._house = house
+        self._configuration = configuration
+        self._workers = workers
         self._path = path
         self._started = started
         self._reload = reload
@@ -74,7 +102,7 @@ class _Office:
 
     async def version(self) -> Any:
         """Who is there, and by which configuration."""
-        configuration = self._house.configuration
+        configuration = self._configuration()
         return {
             "version": version("angarium"),
             "config": str(self._path.absolute()),
@@ -83,15 +111,8 @@ class _Office:
             "listeners": [listener.label for listener in configuration.listeners],
             "pid": os.getpid(),
             "started": self._started,
+            "workers": self._workers(),
         }
-
-    async def explain(self, arguments: Arguments) -> Any:
-        """The decision about each recipient of a hypothetical transaction."""
-        try:
-            question = msgspec.convert(arguments, Question)
-            return await explain(self._house.configuration, question, self._house.resolver)
-        except (msgspec.ValidationError, QuestionError) as error:
-            raise RequestError(str(error)) from None
 
     async def reload(self) -> Any:
         """Load everything again; answers when that is done."""

@@ -15,8 +15,9 @@ from angarium.policy.throttle import Meter, Rate
 class Slots(Protocol):
     """A worker's share of the connections to one site."""
 
-    allowed: int
-    """Connections that it may have now. May fall below what it has: then it closes some."""
+    @property
+    def allowed(self) -> int:
+        """Connections that it may have now. May fall below what it has: then it closes some."""
 
     def balance(self, used: int, wanted: int, limit: int) -> None:
         """Say how many connections there are now, how many it would like in all, and what the limit is.

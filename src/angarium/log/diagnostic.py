@@ -21,13 +21,14 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 class _Line(logging.Formatter):
     """One record, one line; only a traceback has more."""
 
-    def __init__(self, *, is_journal: bool) -> None:
+    def __init__(self, name: str, *, is_journal: bool) -> None:
         super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
+        self._name = name
         self._is_journal = is_journal
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
-        text = f"angarium: {record.levelname.lower()}: {_printable(record.getMessage())}"
+        text = f"{self._name}: {record.levelname.lower()}: {_printable(record.getMessage())}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         if self._is_journal:
@@ -36,13 +37,13 @@ class _Line(logging.Formatter):
         return f"{self.formatTime(record, self.datefmt)} {text}"
 
 
-def set_up(level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """Send what is logged below `angarium` to a stream (stderr).
+def set_up(level: int = logging.INFO, stream: TextIO | None = None, *, name: str = "angarium") -> None:
+    """Send what is logged below `angarium` to a stream (stderr); lines begin with the process's name.
 
     Once more: replaces what was set up before.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_Line(is_journal="JOURNAL_STREAM" in os.environ))
+    handler.setFormatter(_Line(name, is_journal="JOURNAL_STREAM" in os.environ))
     logger = logging.getLogger("angarium")
     logger.handlers[:] = [handler]
     logger.setLevel(level)

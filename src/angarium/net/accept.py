@@ -31,6 +31,17 @@ def split_listen(listen: str) -> tuple[str, int]:
 
 def bind(listen: str, *, share_port: bool = False) -> socket.socket:
     """Bind and listen; IPv6 sockets take IPv6 only unless they listen on `[::]`. Raises BindError."""
+    sock = _bound(listen, share_port=share_port)
+    try:
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _bind_error(listen, error) from error
+    sock.setblocking(False)
+    return sock
+
+
+def _bound(listen: str, *, share_port: bool) -> socket.socket:
     host, port = split_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -41,12 +52,24 @@ def bind(listen: str, *, share_port: bool = False) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         sock.bind((host, port))
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise BindError(f"cannot listen on {listen}: {error.strerror or error}") from error
+        raise _bind_error(listen, error) from error
     return sock
+
+
+def _bind_error(listen: str, error: OSError) -> BindError:
+    return BindError(f"cannot listen on {listen}: {error.strerror or error}")
+
+
+def bind_together(listen: str, count: int) -> list[socket.socket]:
+    """Several sockets that listen on one address, among which the kernel shares connections out.
+
+    Raises BindError, also where a stranger listens there and would share. Port 0 takes one port for all.
+    """
+    with _bound(listen, share_port=False) as reserved:  # nobody listens there: that would not be shared
+        place = _written(reserved)
+        return [bind(place, share_port=True) for _ in range(count)]
 
 
 class Acceptor:

@@ -387,8 +387,6 @@ class _Loading:
             raise ConfigError([Problem(self._main.source(), text)], (*self._files,))
 
     def _check_main(self, own: Options) -> None:
-        if own.values.get("workers", 1) != 1:
-            self._reader.problem("workers: only 1 is available in this version", "workers")
         if "postmaster" not in own.values:
             text = "mail to postmaster is not answered: write postmaster = 'you@example.com'"
             self._reader.problem(text, is_error=False)

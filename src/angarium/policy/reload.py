@@ -14,7 +14,7 @@ import contextlib
 import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +153,15 @@ async def _join(path: Path, head: Head, tables: Tables) -> Loaded:
 
 
 class Reloader:
-    """Keeps the configuration in force up to date; `take` is called with each new one."""
+    """Keeps the configuration in force up to date; `take` is called with each new one, and awaited where it
+    takes time. It may raise ConfigError, and then nothing has changed.
+    """
 
     def __init__(
         self,
         path: Path,
         configuration: Configuration,
-        take: Callable[[Configuration], None],
+        take: Callable[[Configuration], Awaitable[None] | None],
         *,
         allow_open_relay: bool = False,
         quiet: float = QUIET,
@@ -239,7 +241,7 @@ class Reloader:
             self._refused = await asyncio.to_thread(digests_of, self._files) | before
             return self._refuse(error)
         self._files, self._refused = dict.fromkeys(configuration.files), {}
-        return self._put_in_force(configuration)
+        return await self._put_in_force(configuration)
 
     async def _checked(self, *, asked: bool) -> Configuration:
         """The configuration as it will be in force; raises ConfigError where it must not be."""
@@ -275,9 +277,13 @@ class Reloader:
         self._watch.watch(self._files)
         return Result(taken=False, hash=now, problems=tuple(error.problems))
 
-    def _put_in_force(self, configuration: Configuration) -> Result:
+    async def _put_in_force(self, configuration: Configuration) -> Result:
         try:
-            self._take(configuration)
+            taking = self._take(configuration)
+            if taking is not None:
+                await taking
+        except ConfigError as error:
+            return self._refuse(error)
         except Exception as error:  # a surprise; the server goes on as it was
             log.exception("a configuration that loads could not be put in force")
             return self._refuse(_unreadable(self._path, f"cannot be put in force: {error}"))
@@ -304,9 +310,10 @@ def keep_what_needs_restart(old: Configuration, new: Configuration) -> tuple[Con
     """The new configuration with the old value of what only a restart can change, and a note about each."""
     notes: list[Problem] = []
     kept: dict[str, Any] = {"listeners": _listeners(old, new, notes)}
-    if old.user != new.user:
-        kept["user"] = old.user
-        notes.append(_note(new, "user", old.user))
+    for name in ("user", "workers"):
+        if getattr(old, name) != getattr(new, name):
+            kept[name] = getattr(old, name)
+            notes.append(_note(new, name, kept[name]))
     for section in RESTART_SECTIONS:
         was, is_now = getattr(old, section), getattr(new, section)
         kept[section] = was

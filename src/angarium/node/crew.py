@@ -1,0 +1,220 @@
+"""The workers of a node as the supervisor keeps them: begun, watched, begun again, asked, told, ended.
+
+Promises: no worker takes mail before all of the first crew are ready; a worker that ends is begun again, at
+first at once and then ever more slowly, on the sockets it had, where connections have waited meanwhile; a
+configuration is put in force in all workers or in none; a worker never serves another configuration than the
+one in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from angarium.node.channel import CallFailed, ChannelClosed, Payload
+from angarium.node.leases import Answer, Ask
+from angarium.node.lender import Lender
+from angarium.node.member import Member, Sockets, WorkerTrouble
+from angarium.node.words import Begin, kept_of
+from angarium.policy.config import ConfigError, Configuration, Problem, Source
+from angarium.policy.source import shown_path
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, MAX_PAUSE = 0.1, 30.0
+"""Seconds before a worker is begun again; doubled with each time that it ends soon."""
+SETTLED = 60.0
+"""Seconds after which an end is no sign of trouble with beginning."""
+PATIENCE = 10.0
+"""Seconds that a request waits for a worker that is being begun."""
+PREPARE_LIMIT = 330.0
+"""Seconds for loading a configuration: more than its own limit for reading."""
+
+_asks = msgspec.msgpack.Decoder(list[Ask])
+
+
+class NotReady(Exception):  # noqa: N818 - it will be
+    """Not every worker is there; the text says which are not."""
+
+
+class Crew:
+    """All workers. `sockets` has, for each, `listen` → its socket."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        path: Path,
+        sockets: Sequence[Sockets],
+        on_finished: Callable[[], object],
+    ) -> None:
+        self.configuration = configuration
+        """In force."""
+        self._path = path
+        self._on_finished = on_finished
+        self.members = [Member(number, each) for number, each in enumerate(sockets)]
+        self._lender = Lender(self._tell_lease)
+        self._busy = asyncio.Lock()
+        """Held while workers change from one configuration to the next, or one begins with it."""
+        self._changed = asyncio.Condition()
+        self._again = asyncio.Event()
+        """A worker that pauses may try at once."""
+        self._keepers: list[asyncio.Task[None]] = []
+
+    # Beginning, watching, ending
+
+    async def start(self) -> None:
+        """Begin all workers, and have them open their doors together. Raises WorkerTrouble."""
+        begun = await asyncio.gather(*map(self._begin, self.members), return_exceptions=True)
+        for result in begun:
+            if isinstance(result, BaseException):
+                raise result
+        orders = [order for member in self.members for order in member.built.orders]
+        await asyncio.gather(*(member.open(orders) for member in self.members))
+        self._keepers = [asyncio.create_task(self._keep(member)) for member in self.members]
+
+    async def _begin(self, member: Member) -> None:
+        begin = Begin(
+            number=member.number,
+            workers=len(self.members),
+            path=str(self._path.absolute()),
+            hash=self.configuration.hash,
+            sockets={},
+            kept=kept_of(self.configuration),
+        )
+        notes = {
+            "lease": lambda payload: self._hear_lease(member, payload),
+            "finished": lambda _: self._on_finished(),
+        }
+        await member.begin(begin, notes)
+
+    async def _keep(self, member: Member) -> None:
+        """Begin a worker again whenever it has ended."""
+        pause, loop = FIRST_PAUSE, asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            ended = await member.ended()
+            self._lender.leave(member.number)
+            if loop.time() - began > SETTLED:
+                pause = FIRST_PAUSE
+            log.error("worker %d ended (%s); it is started again", member.number, ended)
+            while not await self._has_begun_again(member, pause):
+                pause = min(pause * 2, MAX_PAUSE)
+            pause = min(pause * 2, MAX_PAUSE)
+
+    async def _has_begun_again(self, member: Member, pause: float) -> bool:
+        await self._pause(pause)
+        try:
+            await self._begin(member)
+            async with self._busy:
+                await self._open(member)
+        except WorkerTrouble as trouble:
+            after = min(pause * 2, MAX_PAUSE)
+            log.error("worker %d cannot start: %s; trying again in %g s", member.number, trouble, after)
+            member.ask_to_stop()
+            await member.end(0.0)
+            return False
+        log.info("worker %d is ready again", member.number)
+        async with self._changed:
+            self._changed.notify_all()
+        return True
+
+    async def _pause(self, seconds: float) -> None:
+        self._again.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._again.wait(), seconds)
+
+    async def _open(self, member: Member) -> None:
+        """Let a worker that was begun again serve, with the orders that the others have."""
+        if member.built.hash != self.configuration.hash:
+            raise WorkerTrouble("the configuration has changed meanwhile")
+        orders: list[bytes] = []
+        for other in self.ready:
+            with suppress(ChannelClosed, CallFailed):
+                orders += msgspec.msgpack.decode(await other.channel.call("orders"), type=list[bytes])
+        await member.open(orders)
+
+    async def stop(self, limit: float) -> None:
+        """Have every worker finish what is in flight, and end; who needs much more than `limit` is killed."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for member in self.members:
+            member.close_sockets()
+            member.ask_to_stop()
+        await asyncio.gather(*(member.end(limit) for member in self.members))
+        self._lender.close()
+
+    @property
+    def ready(self) -> list[Member]:
+        """The workers that serve."""
+        return [member for member in self.members if member.is_ready]
+
+    async def all_ready(self) -> list[Member]:
+        """Every worker, once all of them serve; raises NotReady where that takes long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE), self._changed:
+                await self._changed.wait_for(lambda: len(self.ready) == len(self.members))
+        if missing := [member.number for member in self.members if not member.is_ready]:
+            raise NotReady(f"worker {', '.join(map(str, missing))} is not there: see the server's log")
+        return self.ready
+
+    # Leases
+
+    def _hear_lease(self, member: Member, payload: Payload) -> None:
+        self._lender.hear(member.number, _asks.decode(payload))
+
+    def _tell_lease(self, number: int, answers: list[Answer]) -> None:
+        self.members[number].channel.note("lease", answers)
+
+    # A new configuration
+
+    async def take(self, configuration: Configuration) -> None:
+        """Put a configuration in force in every worker, or raise ConfigError, and nothing has changed."""
+        async with self._busy:
+            members = self.ready
+            await self._all_prepared(members, configuration)
+            self.configuration = configuration
+            await asyncio.gather(*(self._commit(member, configuration) for member in members))
+        self._again.set()
+
+    async def _all_prepared(self, members: Sequence[Member], configuration: Configuration) -> None:
+        """Who has ended meanwhile begins again with whatever is in force then."""
+        results = await asyncio.gather(
+            *(_limited(member.channel.call("prepare", configuration.hash)) for member in members),
+            return_exceptions=True,
+        )
+        troubles = [
+            f"worker {member.number}: {result}"
+            for member, result in zip(members, results, strict=True)
+            if isinstance(result, BaseException) and not isinstance(result, ChannelClosed)
+        ]
+        if troubles:
+            source = Source(shown_path(self._path), 1)
+            raise ConfigError([Problem(source, text) for text in troubles], configuration.files)
+
+    async def _commit(self, member: Member, configuration: Configuration) -> None:
+        try:
+            await _limited(member.channel.call("commit", configuration.hash))
+        except (CallFailed, TimeoutError) as trouble:
+            log.error("worker %d: %s; it is started again", member.number, trouble)
+            member.kill()
+        except ChannelClosed:
+            return
+
+    def describe(self) -> list[Mapping[str, Any]]:
+        """The workers as an operator sees them."""
+        return [
+            {"number": one.number, "pid": one.pid, "ready": one.is_ready, "starts": one.starts}
+            for one in self.members
+        ]
+
+
+async def _limited(call: Awaitable[Payload]) -> Payload:
+    async with asyncio.timeout(PREPARE_LIMIT):
+        return await call

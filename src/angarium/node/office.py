@@ -1,0 +1,112 @@
+"""What a node answers on its control socket: as one server would, whichever worker has what is asked for.
+
+Who only looks is answered by every worker that is there; who changes something is answered when every worker
+is there, so that an order never stands in some of them alone. An order that one worker refuses is said to be
+refused there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+
+from angarium.admin.control import Arguments, Request, RequestError
+from angarium.admin.merge import merge
+from angarium.admin.queue import MAX_ROWS
+from angarium.admin.requests import own_requests
+from angarium.node.channel import CallFailed, ChannelClosed
+from angarium.node.crew import Crew, NotReady
+from angarium.node.member import Member
+from angarium.policy.reload import Result
+
+_LOOKING = ("list", "show", "find", "suspensions")
+_FOUND_SOMEWHERE = ("show", "cancel")
+"""What one worker has is enough."""
+_ORDERS = ("hold", "suspend", "bounce")
+_MANY = 10_000
+"""Queues that each worker names, so that their sums are right."""
+
+
+def node_requests(
+    crew: Crew, path: Path, started: float, reload: Callable[[], Awaitable[Result]]
+) -> dict[str, Request]:
+    """Every request by its name, as `admin.requests.requests`."""
+    office = _Office(crew)
+    own = own_requests(lambda: crew.configuration, path, started, reload, crew.describe)
+    return own | {"explain": office.explain, "queue": office.queue}
+
+
+class _Office:
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+
+    async def explain(self, arguments: Arguments) -> Any:
+        """All decide alike: ask one."""
+        for member in await self._members(changes=False):
+            try:
+                return await _ask(member, "explain", arguments)
+            except ChannelClosed:
+                continue
+        raise RequestError("no worker is there: see the server's log")
+
+    async def queue(self, arguments: Arguments) -> Any:
+        """Ask all, and answer as one."""
+        action = str(arguments.get("action", "list"))
+        limit = arguments.get("limit", MAX_ROWS)
+        members = await self._members(changes=action not in _LOOKING)
+        results = await asyncio.gather(
+            *(_ask(member, "queue", _for_each(action, arguments)) for member in members),
+            return_exceptions=True,
+        )
+        answers = [result for result in results if not isinstance(result, BaseException)]
+        troubles = [_trouble(member, result) for member, result in zip(members, results, strict=True)]
+        said = [trouble for trouble in troubles if trouble]
+        if said and (not answers or action not in _LOOKING + _FOUND_SOMEWHERE):
+            raise RequestError(_summary(said, len(members)))
+        return merge(action, answers, limit if isinstance(limit, int) else MAX_ROWS)
+
+    async def _members(self, *, changes: bool) -> Sequence[Member]:
+        """Whom to ask; raises RequestError."""
+        try:
+            return await self._crew.all_ready()
+        except NotReady as missing:
+            if changes or not self._crew.ready:
+                raise RequestError(f"nothing was done: {missing}") from None
+            return self._crew.ready
+
+
+async def _ask(member: Member, name: str, arguments: Arguments) -> Any:
+    return msgspec.msgpack.decode(await member.channel.call("request", (name, arguments)))
+
+
+def _for_each(action: str, arguments: Arguments) -> Arguments:
+    """What each worker is asked: an order has one name everywhere."""
+    if action in _ORDERS and not arguments.get("name"):
+        return {**arguments, "name": f"{action}-{token_hex(3)}"}
+    if action == "list" and not arguments.get("selector"):
+        return {**arguments, "limit": _MANY}
+    return arguments
+
+
+def _trouble(member: Member, result: Any) -> str:
+    """Why a worker has not answered; "" where it has."""
+    if isinstance(result, ChannelClosed):
+        return f"worker {member.number} ended meanwhile"
+    if isinstance(result, CallFailed):
+        return str(result)
+    if isinstance(result, BaseException):
+        raise result
+    return ""
+
+
+def _summary(troubles: Sequence[str], workers: int) -> str:
+    """What all say is said once; what some did is not left out."""
+    said = "; ".join(dict.fromkeys(troubles))
+    if len(troubles) == workers:
+        return said
+    return f"{workers - len(troubles)} of {workers} workers have done it, the others not: {said}"

@@ -1,0 +1,177 @@
+"""One of several workers: a process of its own, begun by the supervisor, with its sockets and its spool.
+
+It loads the files itself, since the operator's code runs in every worker; it takes nobody's mail before the
+supervisor says so; and it ends when it is told to, or when the supervisor is no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from angarium.admin.control import RequestError
+from angarium.admin.requests import house_requests
+from angarium.log.diagnostic import set_up
+from angarium.log.writer import LogError
+from angarium.net.tls import TlsError
+from angarium.node.channel import Call, CallError, Channel, ChannelClosed, Note, Payload, pack, read_note
+from angarium.node.leases import Answer
+from angarium.node.shares import Ledger
+from angarium.node.words import Begin, Built, keeping
+from angarium.policy.config import ConfigError, Configuration
+from angarium.policy.load import load
+from angarium.policy.reload import Changing, keep_what_needs_restart, load_beside
+from angarium.queue.message import decode_kept, encode
+from angarium.queue.order import Order
+from angarium.reception.keyring import Keyring
+from angarium.shard import Post, Shard
+from angarium.spool.errors import SpoolError
+
+CHANGED = "the files say something else than the configuration in force"
+
+_answers = msgspec.msgpack.Decoder(list[Answer])
+
+
+class Worker:
+    """A shard, and what the supervisor may ask of it."""
+
+    def __init__(self, begin: Begin, configuration: Configuration, sock: socket.socket) -> None:
+        """Build every room. Raises SpoolError, LogError, TlsError."""
+        calls: dict[str, Call] = {
+            "open": self._open,
+            "orders": self._orders,
+            "request": self._request,
+            "prepare": self._prepare,
+            "commit": self._commit,
+        }
+        notes: dict[str, Note] = {"lease": self._lease, "stop": self._stop}
+        self.channel = Channel(sock, calls, notes)
+        self._path = Path(begin.path)
+        self._ledger = Ledger(lambda asks: self.channel.note("lease", asks))
+        sockets = {listen: socket.socket(fileno=fd) for listen, fd in begin.sockets.items()}
+        post = Post(number=begin.number, workers=begin.workers, shares=self._ledger)
+        self.shard = Shard(configuration, sockets, post=post)
+        self.shard.writer.on_finished = lambda: self.channel.note("finished")
+        self._requests = house_requests(self.shard)
+        self._prepared: Configuration | None = None
+
+    async def serve(self) -> None:
+        """Take up the spool, and serve until somebody says that it is enough. Raises SpoolError."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.shard.ask_to_stop)
+        await self.channel.open()
+        listening = asyncio.create_task(self._listen())
+        try:
+            self.shard.recover()
+            self.channel.note("built", Built(self.shard.configuration.hash, await self._orders()))
+            await self.shard.stopped()
+        finally:
+            await self.shard.stop()
+            listening.cancel()
+            self.channel.close()
+
+    async def _listen(self) -> None:
+        await self.channel.run()
+        self._stop()
+
+    def _stop(self, _: Payload | None = None) -> None:
+        self.shard.ask_to_stop()
+
+    async def _open(self, payload: Payload) -> None:
+        """Let the orders stand that others know of, and open the door."""
+        for packed in msgspec.msgpack.decode(payload, type=list[bytes]):
+            order = decode_kept(packed)
+            if isinstance(order, Order) and self.shard.orders.find(order.name) is None:
+                await self.shard.orders.give(order)
+        self.shard.open()
+
+    async def _orders(self, _: Payload | None = None) -> list[bytes]:
+        """The operators' orders that stand."""
+        return [encode(order) for order in self.shard.orders.standing()]
+
+    async def _request(self, payload: Payload) -> Any:
+        """What an operator asks."""
+        name, arguments = msgspec.msgpack.decode(payload, type=tuple[str, dict[str, Any]])
+        try:
+            return await self._requests[name](arguments)
+        except RequestError as error:
+            raise CallError(str(error)) from None
+
+    def _lease(self, payload: Payload) -> None:
+        self._ledger.take(_answers.decode(payload))
+
+    async def _prepare(self, payload: Payload) -> None:
+        """Load the configuration of this hash, to be put in force at a word."""
+        self._prepared = None
+        try:
+            loaded = await load_beside(self._path)
+        except ConfigError as error:
+            raise CallError("\n".join(map(str, sorted(error.problems)))) from None
+        except Changing:
+            raise CallError("the files change while they are read") from None
+        configuration, _ = keep_what_needs_restart(self.shard.configuration, loaded.configuration)
+        if configuration.hash != msgspec.msgpack.decode(payload, type=str):
+            raise CallError(CHANGED)
+        try:
+            folder = Path(configuration.spool.path) / "tls"
+            Keyring(folder).prepare(listener.options for listener in configuration.listeners)
+        except TlsError as error:
+            raise CallError(str(error)) from None
+        self._prepared = configuration
+
+    async def _commit(self, payload: Payload) -> None:
+        """Put in force what was prepared."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared.hash != msgspec.msgpack.decode(payload, type=str):
+            raise CallError("that configuration is not prepared")
+        self.shard.take(prepared)
+
+
+def main() -> None:
+    """Be the worker whose supervisor is at the other end of the descriptor that is named."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the supervisor says when to stop
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    spare = sock.dup()  # to say what went wrong when the loop, and the socket with it, is gone
+    try:
+        begin = msgspec.msgpack.decode(read_note(sock), type=Begin)
+    except ChannelClosed:
+        sys.exit(1)
+    set_up(name=f"angarium: worker {begin.number}")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_work(begin, keeping(_loaded(begin), begin), sock))
+    except (SpoolError, LogError, TlsError, ConfigError) as error:
+        _fail(spare, str(error))
+
+
+def _loaded(begin: Begin) -> Configuration:
+    """The configuration in force. Raises ConfigError."""
+    configuration = load(begin.path)
+    if configuration.hash != begin.hash:
+        raise ConfigError([], configuration.files)
+    return configuration
+
+
+async def _work(begin: Begin, configuration: Configuration, sock: socket.socket) -> None:
+    await Worker(begin, configuration, sock).serve()
+
+
+def _fail(sock: socket.socket, text: str) -> None:
+    """Say why it cannot start."""
+    with suppress(OSError):
+        sock.setblocking(True)
+        sock.sendall(pack("note", 0, "failed", text or CHANGED))
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
