@@ -113,6 +113,23 @@ def test_whatever_the_original_was(original):
     assert len(list(parsed.iter_parts())) == 3
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["z" * 1900, "a word " * 900, "no \ufffd user", "ü" * 1500],
+    ids=["one word", "many", "not ASCII", "long, not ASCII"],
+)
+@pytest.mark.parametrize("is_local", [False, True])
+def test_every_host_takes_a_notice(said, is_local):
+    """However a host has put it: no line of more than 998 octets, and no eight bits for ASCII addresses."""
+    content = notice(reply=reply(550, f"5.1.1 {said}"), is_local=is_local)
+    assert max(map(len, content.split(b"\r\n"))) <= 998
+    assert content.isascii()
+    assert b"8bit" not in content
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
+    text = parsed.get_body().get_content()
+    assert "".join(said.split())[:1000] in "".join(text.split())
+
+
 def test_no_line_of_a_reply_becomes_a_field():
     """A remote host's many-lined reply stands in one line."""
     _, recipient = fields(notice(reply=reply(550, "5.1.1 one\nBcc: x@y.example\n\ntwo")))

@@ -1,8 +1,8 @@
 """A session without a next hop: messages go to an agent (a maildir, the operator's code), one by one.
 
 To its site it looks like any other session, so that limits, rates, turns and the end of the server hold for
-it too. Promises: a message that it holds gets exactly one outcome; what an agent says of a message is that
-message's fate alone, and never the site's.
+it too. Promises: a message that it holds gets exactly one outcome, within `command_timeout`; what an agent
+says of a message is that message's fate alone, and never the site's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from angarium.delivery.link import Trouble
-from angarium.delivery.outcome import SURPRISE, Blame, Kind, Outcome, Peer, Stage, cut_reply
+from angarium.delivery.outcome import (
+    SURPRISE,
+    Blame,
+    Cause,
+    Kind,
+    Outcome,
+    Peer,
+    Stage,
+    cut_reply,
+    fault_reply,
+)
 from angarium.delivery.path import Then
 from angarium.delivery.way import Agent, Way
 from angarium.mail.status import Reply
@@ -75,7 +85,7 @@ class AgentSession:
                 self._proceed()
         except asyncio.CancelledError:
             if self._message is not None:
-                self._owner.settle(self._message, self._outcome(cut_reply(Stage.CONTENT)))
+                self._owner.settle(self._message, self._outcome(cut_reply(Stage.CONTENT), is_unknown=True))
             raise
         finally:
             self._owner.ended(self, None)
@@ -99,18 +109,21 @@ class AgentSession:
         return self._message is not None
 
     async def _deliver(self) -> None:
-        message = self._message
+        message, is_unknown = self._message, False
         assert message is not None
         try:
-            answer = await self._agent.deliver(message)
+            async with asyncio.timeout(self.way.options.command_timeout):
+                answer = await self._agent.deliver(message)
+        except TimeoutError:
+            answer, is_unknown = fault_reply(Stage.CONTENT, Cause.TIMED_OUT), True
         except Exception:  # a surprise costs one attempt, never a message
             log.exception("delivery of %s to %s", message.ident, self.way.name)
             answer = SURPRISE
         self._message = None
         self.deliveries += answer.is_positive
-        self._owner.settle(message, self._outcome(answer))
+        self._owner.settle(message, self._outcome(answer, is_unknown=is_unknown))
 
-    def _outcome(self, answer: Reply) -> Outcome:
+    def _outcome(self, answer: Reply, *, is_unknown: bool) -> Outcome:
         kind = Kind.PERMANENT if answer.is_permanent else Kind.TRANSIENT
         return Outcome(
             kind=Kind.DELIVERED if answer.is_positive else kind,
@@ -120,6 +133,7 @@ class AgentSession:
             site=self.way.name,
             session_id=self.ident,
             is_local=True,
+            is_unknown=is_unknown,
             passage=self.way.passage,
         )
 

@@ -234,13 +234,17 @@ def fault_reply(stage: Stage, cause: Cause, detail: str = "") -> Reply:
     """The reply that stands in records for a fault: 451 with the stage in its text."""
     if stage is Stage.CONNECT:
         return reply(451, f"4.4.1 {detail or 'No connection'}")
-    return reply(451, f"{_FAULT_TEXT[cause]} at {stage.value}{': ' if detail else ''}{detail}")
+    return reply(451, f"{_FAULT_TEXT[cause]} at {stage.value}{': ' if detail else ''}{detail}{_doubt(stage)}")
 
 
 def cut_reply(stage: Stage) -> Reply:
     """The reply that stands in records for an attempt that the end of this server has cut off."""
-    unknown = ", and the next hop may have the message" if stage is Stage.CONTENT else ""
-    return reply(451, f"4.3.2 Cut off at {stage.value}: this server was shutting down{unknown}")
+    return reply(451, f"4.3.2 Cut off at {stage.value}: this server was shutting down{_doubt(stage)}")
+
+
+def _doubt(stage: Stage) -> str:
+    """What nobody knows of an attempt that ended while its last reply was waited for."""
+    return ", and the next hop may have the message" if stage is Stage.CONTENT else ""
 
 
 def unfit(envelope: Envelope, content: Sequence[Octets], offer: Offer) -> Reply | None:

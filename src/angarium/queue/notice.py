@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from enum import Enum
+from quopri import encodestring
+from textwrap import wrap
 
 import msgspec
 
@@ -21,6 +23,9 @@ MAX_RETURNED_HEADERS = 64 * 1024
 """Octets of the original's header section that a notice returns at most."""
 MAX_RETURNED = 1024 * 1024
 """Octets of an original that returns whole; of larger ones the header section does."""
+MAX_SAID = 2000
+"""Characters of a reply that are told."""
+_DENT = "    "
 
 
 class Action(Enum):
@@ -64,7 +69,7 @@ def write_notice(notice: Notice, original: bytes, *, hostname: str, ident: str, 
     boundary = f"=_{ident}"
     status_type = "message/global-delivery-status" if _is_utf8(notice) else "message/delivery-status"
     parts = [
-        _part("text/plain; charset=utf-8", _text(notice, hostname)),
+        _text_part(_text(notice, hostname), is_utf8=_is_utf8(notice)),
         _part(status_type, _status_fields(notice, hostname, now)),
         *_returned(notice, original),
     ]
@@ -106,14 +111,18 @@ def _is_utf8(notice: Notice) -> bool:
 def _text(notice: Notice, hostname: str) -> bytes:
     expired = " It could not be delivered in time, and will not be tried again." if notice.expired else ""
     until = f"It is tried until {_date(notice.tried_until)}." if notice.tried_until is not None else ""
+    who = (not notice.is_local and notice.remote_mta) or "This server"
+    said = [
+        f"{who} said:",
+        "",
+        *wrap(_one_line(notice.reply), 72, initial_indent=_DENT, subsequent_indent=_DENT),
+    ]
     return _lines(
         f"This is the mail system at {hostname}.",
         "",
         f"Your message to <{notice.recipient}> {_SAID[notice.action]}{expired}",
         *([until] if until else []),
-        f"{(not notice.is_local and notice.remote_mta) or 'This server'} said:",
-        "",
-        f"    {_one_line(notice.reply)}",
+        *([] if notice.is_local and notice.action is Action.DELIVERED else said),
     )
 
 
@@ -129,7 +138,10 @@ def _status_fields(notice: Notice, hostname: str, now: float) -> bytes:
         f"Status: {_status(notice)}",
     ]
     if not notice.is_local:
-        recipient.append(f"Diagnostic-Code: smtp; {_one_line(notice.reply)}")
+        said = _one_line(notice.reply)
+        recipient += wrap(
+            f"Diagnostic-Code: smtp; {said if utf8 else _ascii(said)}", 78, subsequent_indent=" "
+        )
     if notice.orcpt:
         recipient.insert(0, f"Original-Recipient: {notice.orcpt}")
     if notice.remote_mta:
@@ -148,6 +160,15 @@ def _status(notice: Notice) -> EnhancedStatus:
     if notice.expired:
         return EnhancedStatus(5, 4, 7)
     return status if status is not None and status.class_ == wanted else EnhancedStatus(wanted, 0, 0)
+
+
+def _text_part(body: bytes, *, is_utf8: bool) -> bytes:
+    """For people. Not every host takes eight bits, so there are none unless an address needs them."""
+    if body.isascii() or is_utf8:
+        return _part("text/plain; charset=utf-8", body)
+    coded = encodestring(body.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+    fields = ("Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: quoted-printable", "")
+    return _lines(*fields) + coded + b"\r\n"
 
 
 def _part(media_type: str, body: bytes) -> bytes:
@@ -174,7 +195,13 @@ def _returned(notice: Notice, original: bytes) -> Iterator[bytes]:
 
 
 def _one_line(reply: Reply) -> str:
-    return " ".join(str(reply).split())
+    text = " ".join(str(reply).split())
+    return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}..."
+
+
+def _ascii(text: str) -> str:
+    """Fields of an ASCII report hold nothing else (RFC 3464 section 2.1)."""
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _date(unix_seconds: float) -> str:

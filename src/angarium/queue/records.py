@@ -55,6 +55,8 @@ def delivery_record(
         reception_protocol=stored.reception_protocol,
         session_id=outcome.session_id or UNSET,
     )
+    if outcome.is_unknown:
+        record.outcome_unknown = True
     if outcome.passage is not None:
         _tell_passage(record, outcome.passage)
     is_ours = record_type == "Expiration" or (outcome.is_local and record_type != "AdminBounce")

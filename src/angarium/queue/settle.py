@@ -96,6 +96,10 @@ class Outcome(Protocol):
         """Whether a host was tried; else the site was left alone, or the message waited too long."""
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether the next hop may have the message all the same."""
+
+    @property
     def retry_after(self) -> float | None:
         """The earliest time of the next attempt, Unix seconds, where delivery knows one."""
 
@@ -116,6 +120,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str = ""
     is_local: bool = True
     was_attempted: bool = False
+    is_unknown: bool = False
     retry_after: float | None = None
     passage: Passage | None = None
 
