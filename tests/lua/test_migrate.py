@@ -215,7 +215,7 @@ def _kept(text: str) -> Iterator[str]:
     path.write_text(text)
     lines = text.splitlines()
     added = []
-    for warning in sorted(differences(read_document(path)), reverse=True):
+    for warning in sorted(differences([read_document(path)]), reverse=True):
         entries = re.findall(r"(\[[^\]]+\]) ([^;]+)(?:;|$)", warning.text.partition(" add ")[2])
         for header, options in entries:
             added += [header, *options.split(", ")]

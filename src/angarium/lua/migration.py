@@ -52,6 +52,8 @@ class _Moving:
         self._program = program
         self._folder = program.path.parent
         self._files: dict[str, bytes] = {}
+        self._read: dict[str, list[Document]] = {}
+        """By the option of `[policy]` that names them."""
         self.warnings: list[Problem] = []
         self.main = POLICY if program.handlers() else MAIN
 
@@ -63,6 +65,7 @@ class _Moving:
                 option: [self._take(option, name) for name in names]
                 for option, names in data["policy"].items()
             }
+        self.warnings += differences(self._read.get("listener_domains", []))
         head = f"# Made from {self._program.path.name} by `angarium migrate`.\n"
         written = {MAIN: (head + dumps(data)).encode("utf-8", "surrogateescape")}
         if self.main == POLICY:
@@ -75,17 +78,13 @@ class _Moving:
         if inline is not None:
             new = self._free(f"{option}.toml")
             self._files[new] = dumps(inline.data).encode("utf-8", "surrogateescape")
-            self._compare(option, inline)
+            self._read.setdefault(option, []).append(inline)
             return new
         path = self._folder / name
         new = self._free(path.name)
         self._files[new] = read_octets(path)
-        self._compare(option, read_document(path))
+        self._read.setdefault(option, []).append(read_document(path))
         return new
-
-    def _compare(self, option: str, document: Document) -> None:
-        if option == "listener_domains":
-            self.warnings += differences(document)
 
     def _free(self, name: str) -> str:
         """The name, or one like it that no file has yet."""

@@ -42,6 +42,14 @@ def load_domains(
     return reading.tables, reading.problems
 
 
+def load_levels(documents: Sequence[Document]) -> tuple[PolicyTables, Mapping[str, Scope]]:
+    """Tables of the files, and each section as what it would add for a listener that it alone names."""
+    reading = _Reading(documents)
+    for number, document in enumerate(documents):
+        _FileReading(reading, number, document).read()
+    return reading.tables, {level: Scope(table) for level, table in reading.levels.items() if level}
+
+
 def parse_key(text: str) -> str:
     """The normal form of an entry's key; raises AddressError, which says what to write instead."""
     if text in ("*", NULL_PATH):
