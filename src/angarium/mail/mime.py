@@ -81,11 +81,16 @@ class Part:
         return values[0] if values else ""
 
 
+_BARE_CR = re.compile(rb"\r(?!\n)")
+
+
 def normalize(content: bytes) -> bytes:
     """The octets that are examined, with LF as line end, and without the `From ` line of an mbox."""
     text = content[:MAX_READ] if len(content) > MAX_READ else content
     if b"\r" in text:
-        text = text.replace(b"\r\n", b"\n")
+        # Half the time of replacing both octets, where no CR stands alone.
+        is_plain = _BARE_CR.search(text) is None
+        text = text.replace(b"\r", b"") if is_plain else text.replace(b"\r\n", b"\n")
     if text.startswith((b"From ", b">From ")):
         text = text[text.find(b"\n") + 1 :]
     return text[:MAX_EXAMINED] if len(text) > MAX_EXAMINED else text

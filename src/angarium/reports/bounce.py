@@ -159,9 +159,10 @@ def _weigh_whom(parts: Sequence[Part], reply: Reply | None, returned: Fields) ->
 
 def _flat(words: str) -> str:
     """The words without what they quote, on one line."""
-    if "\n> " in words:
+    # Searching for two characters takes ten times as long as for one.
+    if ">" in words and "\n> " in words:
         words = _QUOTED.sub("", words)
-    line = words.replace("\n\n", "\n").replace("\n", " ")
+    line = " ".join(filter(None, words.split("\n")))
     # Taking apart is the slowest step for ordinary mail, which mostly needs none.
     return " ".join(line.split()) if "  " in line or "\t" in line else line
 
