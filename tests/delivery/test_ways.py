@@ -1,5 +1,6 @@
 """Ways out: shaping, rates, egress, protocols, and a configuration that changes under way."""
 
+import asyncio
 import logging
 import re
 from collections import Counter
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from angarium.delivery import agents
 from angarium.delivery.agents import safe_component
 from angarium.delivery.outcome import Kind
 from angarium.delivery.routes import Terms
@@ -418,6 +420,38 @@ def _raise(_):
 def test_a_handler(run, function, kind, answer):
     """What the handler answers is the message's fate; what it raises costs an attempt."""
     assert handled(run, function) == (kind, answer)
+
+
+async def _hang(_):
+    await asyncio.get_running_loop().create_future()
+
+
+HANGING = Hooks({"deliver": Handler("deliver", _hang, Source("p.py", 1), in_thread=False)}, timeout=1e6)
+
+
+@pytest.mark.parametrize("kind", ["handler", "lmtp", "maildir"])
+@pytest.mark.parametrize("ends", [False, True], ids=["its time", "the server"])
+def test_an_agent_that_hangs(run, tmp_path, monkeypatch, kind, ends):
+    """It has a message for a bounded time, or until the server ends; then nobody knows whether it took it."""
+    monkeypatch.setattr(agents.asyncio, "to_thread", lambda *_: _hang(None))
+
+    async def test(house):
+        async with NextHop(*[{"content": Do.HANG}] * 2) as hop:
+            options = Protocol(kind=kind, maildir_path=str(tmp_path / "m") if kind == "maildir" else None)
+            queue = house.queue(f"example.net!{hop.route}", protocol=options)
+            house.send(queue)
+            if ends:
+                await house.clock.idle()
+                assert not await house.dispatcher.drain(5.0)
+            await house.until(1)
+            return house.outcomes, list(house.dispatcher.messages()), house.clock.elapsed
+
+    [outcome], left, elapsed = run(
+        test, shaping={"command_timeout": 30.0, "connection_limit": 1}, terms={"hooks": HANGING}
+    )
+    assert (outcome.kind, outcome.is_unknown, left) == (Kind.TRANSIENT, True, [])
+    assert str(outcome.reply).endswith("and the next hop may have the message")
+    assert elapsed == pytest.approx(5.0 if ends else 30.0, abs=0.5)
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
