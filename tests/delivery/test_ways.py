@@ -343,6 +343,14 @@ def test_a_recipient_stays_in_its_folder(run, tmp_path, local):
     assert [path.name for path in tmp_path.iterdir()] == ["mail"]
 
 
+def test_one_address_has_one_maildir(run, tmp_path):
+    """Quotes around a local part that needs none make no other address (RFC 5321 section 4.1.2)."""
+    for recipient in ("bob@example.net", '"bob"@example.net', '"b\\ob"@example.net'):
+        maildir(run, f"{tmp_path}/{{local_part}}/{{email}}", recipient=recipient)
+    assert [path.name for path in tmp_path.iterdir()] == ["bob"]
+    assert [path.name for path in (tmp_path / "bob").iterdir()] == ["bob@example.net"]
+
+
 def test_components():
     """Different texts stay different; what is too long is refused."""
     texts = ["", ".", "..", "%", "a/b", "a%2Fb", "a", "A", "ä", "\0", "." * 3]

@@ -67,9 +67,9 @@ def _address(prefix: str, address: Address | None) -> dict[str, str]:
     if address is None:
         return dict.fromkeys((f"{prefix}local_part", f"{prefix}domain_part", f"{prefix}email"), "")
     return {
-        f"{prefix}local_part": address.local_part,
+        f"{prefix}local_part": address.user,  # "bob" and bob are one (RFC 5321 section 4.1.2)
         f"{prefix}domain_part": address.domain,
-        f"{prefix}email": str(address),
+        f"{prefix}email": f"{address.user}@{address.domain}",
     }
 
 

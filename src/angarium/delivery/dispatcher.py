@@ -34,6 +34,8 @@ MAX_CONNECTIONS = 2000
 """To all sites together."""
 MAX_LEADS = 20_000
 MOVED_AT_ONCE = 500
+CUT_TIME = 5.0
+"""Seconds that code which was cut off has to end: what clings on is left behind with its message."""
 
 
 class _Lead:
@@ -237,7 +239,8 @@ class Dispatcher:
         _, unfinished = await asyncio.wait(tasks, timeout=limit)
         for task in unfinished:
             task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        if unfinished:
+            await asyncio.wait(unfinished, timeout=CUT_TIME)
         return not unfinished
 
     def snapshot(self) -> list[SiteState]:
