@@ -121,6 +121,72 @@ def test_what_is_not_there_is_still_said() -> None:
     assert "kumo.sleep is not available in Angarium" in run.stderr
 
 
+def test_what_is_not_there_in_init() -> None:
+    """Nor is a call of it while the file runs, or a module: what stands after it is written too."""
+    text = """
+kumo.on('init', function()
+  kumo.start_http_listener { listen = '127.0.0.1:8000' }
+  local shaper = require('policy-extras.shaping'):setup_with_automation { publish = {} }
+  kumo.on('get_egress_path_config', shaper.get_egress_path_config)
+  kumo.on('http_message_generated', function(msg) end)
+  kumo.configure_local_logs { log_dir = 'logged' }
+end)
+"""
+    Path("init.lua").write_text(INIT + text)
+    run = angarium("migrate", "init.lua", "new")
+    assert run.returncode == 0, run.stderr
+    assert "kumo.start_http_listener is not available in Angarium" in run.stderr
+    assert str(load("new/angarium.toml").log.dir) == str(Path("logged").absolute())
+
+
+def test_files_that_the_files_name() -> None:
+    """A file that the operator's TOML names is taken to the same place beside it: the folder works alone."""
+    Path("lists").mkdir()
+    Path("lists/people.txt").write_text("ann@listed.example\n")
+    Path("up.toml").write_text('["listed.example"]\nrelay_to = true\nrecipients = "lists/people.txt"\n')
+    main = written(f"{SETUP}listener_domains:setup {{ 'up.toml' }}\n")
+    Path("lists/people.txt").unlink()
+    assert Path("new/lists/people.txt").read_text() == "ann@listed.example\n"
+    assert Path("new/lists/people.txt").absolute() in load(main).files
+
+
+def test_the_order_of_options() -> None:
+    """Options stand in the order in which they were written, at every run."""
+    written(MORE)
+    text = Path("new/angarium.toml").read_text()
+    places = [text.index(name) for name in ('name = "inside"', "max_message_size", "supplemental_header")]
+    assert places == sorted(places)
+
+
+ACROSS = (
+    '["*"]\nlog_oob = "LogThenDrop"\n["*.e.com"]\nrelay_to = true\n',
+    (
+        '["www.e.com"]\nrelay_to = false\n[listener."192.0.2.1:25"."*.e.com"]\nrelay_to = true\n'
+        '[listener."192.0.2.1:25"."*"]\nlog_arf = "LogThenDrop"\n["UPPER.e.com"]\nrelay_to = true\n'
+        '[listener."0.0.0.0"."e.com"]\nrelay_to = true\n'
+    ),
+)
+
+
+def test_differences_across_files() -> None:
+    """W4 to W8 are seen where wildcard, entry and section stand in several files."""
+    documents = []
+    for number, text in enumerate(ACROSS):
+        path = Path(f"part{number}.toml")
+        path.write_text(text)
+        documents.append(read_document(path))
+    told = [str(one) for one in differences(documents)]
+    for wanted in (
+        "part1.toml:1: warning: names below www.e.com that have no entry have another answer",
+        'add ["*.www.e.com"] log_oob = "LogThenDrop", relay_to = false',
+        'add [listener."192.0.2.1:25"."www.e.com"] relay_to = true',
+        'part1.toml:7: warning: "UPPER.e.com" never matched there',
+        'the section "0.0.0.0" never answered there',
+        "part1.toml:5: warning: this entry is laid over what stands outside the section here",
+    ):
+        assert any(wanted in line for line in told), wanted
+
+
 def test_a_file_that_does_not_run() -> None:
     """A file that does not run to its end is not migrated, and nothing is written."""
     Path("init.lua").write_text(INIT + "error('no')\n")

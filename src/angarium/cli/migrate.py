@@ -32,6 +32,7 @@ def migrate(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in made.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
             print(folder / name)
     except OSError as error:

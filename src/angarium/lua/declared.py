@@ -108,6 +108,16 @@ class Call(NamedTuple):
         return {below: Source(self.source.file, line) for below, line in self.text.lines(*path)}
 
 
+def _ordered(options: Any, text: TableText | None) -> Any:
+    """The options in the order in which they were written, where that can be told; else in that of names."""
+    if not isinstance(options, dict):
+        return options
+    fields = {} if text is None else text.fields
+    written = [str(name) for name in fields]
+    names = sorted(options, key=lambda name: (written.index(name) if name in written else len(written), name))
+    return {name: _ordered(options[name], fields.get(name, (0, None))[1]) for name in names}
+
+
 class Spread(Document, frozen=True, eq=False):
     """A document whose parts may stand in several files."""
 
@@ -140,7 +150,7 @@ class Declared:
     def add_listener(self, options: Any, call: Call) -> None:
         """`kumo.start_esmtp_listener`."""
         path = ("listener", len(self.data["listener"]))
-        self.data["listener"].append(_with_lists(options, LISTENER_SCHEMA))
+        self.data["listener"].append(_with_lists(_ordered(options, call.text), LISTENER_SCHEMA))
         self.places |= call.places(*path)
 
     def define_spool(self, options: Any, call: Call) -> None:
@@ -163,20 +173,21 @@ class Declared:
             raise ValueError("configure_local_logs is called twice: there is one log; use per_record")
         if not isinstance(options, dict) or "log_dir" not in options:
             raise ValueError("configure_local_logs needs log_dir")
-        given = dict(options)
+        given = _ordered(options, call.text)
         _refuse_unknown(given, _LOG_SCHEMA)
         self._set("log", {"dir": given.pop("log_dir"), **_with_lists(given, _LOG_SCHEMA)}, call)
         self.places["log", "dir"] = self.places.get(("log", "log_dir"), call.source)
 
     def configure_classifier(self, options: Any, call: Call) -> None:
         """`kumo.configure_bounce_classifier`."""
-        self._set("classifier", _with_lists(options, CLASSIFIER_SCHEMA), call)
+        self._set("classifier", _with_lists(_ordered(options, call.text), CLASSIFIER_SCHEMA), call)
 
     def configure(self, options: Any, call: Call) -> None:
         """`angarium.configure`: options of the main file, laid over those before."""
         if not isinstance(options, dict):
             raise TypeError("angarium.configure takes a table")
-        given = {name: value for name, value in options.items() if name != "lua"}
+        ordered = _ordered(options, call.text)
+        given = {name: value for name, value in ordered.items() if name != "lua"}
         _refuse_unknown(given, SCHEMAS["angarium.configure"])
         places = call.places()
         for name, value in given.items():
@@ -210,7 +221,7 @@ class Declared:
         places = {path[1:]: place for path, place in call.places().items() if path[:1] == (index,)}
         lines = {path: place.line for path, place in places.items()} or {(): call.source.line}
         path = self._path.absolute()
-        data = _lists_in(item) if option in _WITH_LISTS else item
+        data = _ordered(_lists_in(item) if option in _WITH_LISTS else item, None)
         self.documents[name] = Document(call.source.file, path, data, hashlib.sha256(b"").digest(), lines)
         return name
 

@@ -65,7 +65,9 @@ class _Comparing:
         """W7, W8: sections and keys that never matched there, and do here."""
         for (level, key), source in self._places.items():
             if level is not None and not _SOCKET.fullmatch(level):
-                text = f'the section "{level}" never answered there, where only "ip:port" of a listener does: '
+                text = (
+                    f'the section "{level}" never answered there, where only "ip:port" of a listener does: '
+                )
                 yield _warning(source, text + "take it out to keep the old meaning")
             elif _normal(key) not in (None, key):
                 text = f'"{key}" never matched there, and is "{_normal(key)}" here: '
@@ -99,9 +101,7 @@ class _Comparing:
             if options:
                 yield self._told(level, name, self._kept(level, name, options, there[name]))
 
-    def _kept(
-        self, level: Level, name: str, options: list[str], there: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _kept(self, level: Level, name: str, options: list[str], there: Mapping[str, Any]) -> dict[str, Any]:
         """The options that give a name its old answer: a new entry at the top level has to say all."""
         is_whole = level is None and name not in self._levels[None]
         wanted = {option: there[option] for option in _OPTIONS if is_whole and option in there}

@@ -15,21 +15,23 @@ from angarium.lua.differences import differences
 from angarium.lua.handlers import Function
 from angarium.lua.program import Program
 from angarium.lua.toml import dumps
-from angarium.policy.config import ConfigError, Problem
+from angarium.policy.config import ConfigError, Problem, Source
 from angarium.policy.hooks import EVENTS
 from angarium.policy.rule_files import DEFAULT_FILES
-from angarium.policy.source import Document, read_document, read_octets
+from angarium.policy.source import Document, Key, read_document, read_octets
 
 MAIN, POLICY = "angarium.toml", "policy.py"
 _FILES = ("tls_certificate", "tls_private_key", "tls_client_ca")
-_PATHS = (("spool", "path"), ("log", "dir"), ("control", "socket"))
+_PATHS = (("spool", "path"), ("log", "dir"), ("control", "socket"), ("trace", "keys"))
+_NAMED = frozenset({"recipients", "tls_ca", "password_file"})
+"""Options of the operator's own files that name further ones."""
 
 
 class Migration(NamedTuple):
     """What is to be written, and what to look at."""
 
     files: dict[str, bytes]
-    """By name, without folders."""
+    """By name; what the operator's files name may lie in folders below."""
     main: str
     """Which of them is the configuration."""
     warnings: list[Problem]
@@ -37,7 +39,7 @@ class Migration(NamedTuple):
 
 def migrate(path: Path) -> Migration:
     """Turn a policy file into others; raises ConfigError where it cannot be run to its end."""
-    program = Program(path, read_octets(path))
+    program = Program(path, read_octets(path), is_tolerant=True)
     state = program.run()
     if state is None:
         raise ConfigError(program.problems())
@@ -82,9 +84,24 @@ class _Moving:
             return new
         path = self._folder / name
         new = self._free(path.name)
+        document = read_document(path)
         self._files[new] = read_octets(path)
-        self._read.setdefault(option, []).append(read_document(path))
+        self._read.setdefault(option, []).append(document)
+        for source, named in _named(document, document.data):
+            self._take_named(path.parent, named, source)
         return new
+
+    def _take_named(self, folder: Path, name: str, source: Source) -> None:
+        """Take a file that one of the operator's names, to the same place beside it."""
+        path = Path(name)
+        if path.is_absolute():
+            return
+        octets = read_octets(folder / path, source)
+        if ".." in path.parts or self._files.get(name, octets) != octets:
+            text = f"{name} is not copied: put it where the new file finds it, or name it from the root"
+            self.warnings.append(Problem(source, text, is_error=False))
+        else:
+            self._files[name] = octets
 
     def _free(self, name: str) -> str:
         """The name, or one like it that no file has yet."""
@@ -154,3 +171,12 @@ class _Moving:
         readings = (self._program.main, *self._program.modules.values())
         reading = next(one for one in readings if one.shown == source.file)
         return [f"{source}", *reading.function_text(source.line).splitlines()]
+
+
+def _named(document: Document, part: Any, *path: Key) -> Iterator[tuple[Source, str]]:
+    """Files that a file names, with the place."""
+    for key, value in part.items() if isinstance(part, dict) else ():
+        if key in _NAMED and isinstance(value, str):
+            yield document.source(*path, key), value
+        else:
+            yield from _named(document, value, *path, key)

@@ -38,9 +38,13 @@ def run_program(path: Path, content: bytes) -> tuple[Policy, list[Problem]]:
 
 
 class Program:
-    """One policy file, the states that have run it, and what it has told."""
+    """One policy file, the states that have run it, and what it has told.
 
-    def __init__(self, path: Path, content: bytes) -> None:
+    `is_tolerant`: what is not here does nothing when it is called, so that the rest is heard all the same.
+    """
+
+    def __init__(self, path: Path, content: bytes, *, is_tolerant: bool = False) -> None:
+        self._is_tolerant = is_tolerant
         self.path = path.absolute()
         self.shown = shown_path(path)
         self.content = content
@@ -211,6 +215,7 @@ class Program:
             "register": hosted(self._register),
             "files_answer": hosted(self._files_answer),
             "module": self._module,
+            "is_tolerant": lambda: self._is_tolerant,
             "missing": lambda name: _missing_function(text_from_lua(name)),
             "missing_method": lambda title, name: _missing_method(title, text_from_lua(name)),
         }
@@ -246,6 +251,8 @@ class Program:
     def _register(self, event: str, file: str, line: int, parameters: int, is_files: bool) -> None:
         event = text_from_lua(event)
         missing = missing_event(event)
+        if missing is not None and self._is_tolerant:
+            return  # reading the file has told of it
         if missing is not None:
             raise ValueError(missing)
         if not self._is_loading:
