@@ -35,8 +35,8 @@ async def login(client, authn, password):
     return await client.say(b64(password))
 
 
-async def scram(client, authn, password, nonce="clientnonce"):
-    first = client_first(authn, nonce)
+async def scram(client, authn, password, nonce="clientnonce", authz=""):
+    first = client_first(authn, nonce, authz)
     answer = await client.say(f"AUTH SCRAM-SHA-256 {b64(first)}")
     final, signature = client_final(first, base64.b64decode(answer[4:]).decode(), password)
     answer = await client.say(b64(final))
@@ -100,6 +100,25 @@ def test_what_does_not_authenticate(serve, command, answer):
         client = await house.stranger()
         assert (await client.say(command)).startswith(answer)
         assert (await client.begin(ANNA, OUT))[0].startswith("550 5.7.1")
+
+    serve(test, listener=OPTIONS, users=USERS, domains=DOMAINS)
+
+
+@pytest.mark.parametrize(
+    ("authz", "answer"),
+    [(ANNA, "235"), ("boss@customer.example", "535 5.7.8"), (ANNA.upper(), "535 5.7.8")],
+)
+def test_scram_for_another(serve, authz, answer):
+    """Who proves to be one may not act as another, whatever SCRAM lets them ask for (contract 2.9)."""
+
+    async def test(house):
+        client = await house.stranger()
+        assert (await scram(client, ANNA, PASSWORD, authz=authz)).startswith(answer)
+        sent = (await client.begin("x@customer.example", OUT))[0]
+        assert sent.startswith("250" if answer == "235" else "550 5.7.1")
+        if answer != "235":
+            record = next(one for one in house.records("Rejection") if one["response"]["code"] == 535)
+            assert "authz_id" not in record
 
     serve(test, listener=OPTIONS, users=USERS, domains=DOMAINS)
 

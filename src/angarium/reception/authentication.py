@@ -50,6 +50,8 @@ class Exchange:
         step = self._machine.step(response)
         if isinstance(step, sasl.KeysWanted):
             step = self._give_keys(step)
+        elif isinstance(step, sasl.Authenticated):
+            step = _as_themselves(step.authz, step.authn)
         elif isinstance(step, sasl.Password):
             step = await self._check_password(step)
         elif isinstance(step, sasl.Token):
@@ -85,9 +87,7 @@ class Exchange:
             keys, known = self._session.door.configuration.users.keys(claim.authn)
             matches = await asyncio.to_thread(keys.matches, claim.password)
             is_right = matches and known
-        if not is_right or claim.authz != claim.authn:
-            return sasl.Failed(FAILED)
-        return sasl.Authenticated(claim.authz, claim.authn)
+        return _as_themselves(claim.authz, claim.authn) if is_right else sasl.Failed(FAILED)
 
     async def _check_token(self, claim: sasl.Token) -> sasl.Step:
         answer = await self._session.handlers.ask("smtp_server_auth_oauthbearer", claim.authz, claim.token)
@@ -97,6 +97,11 @@ class Exchange:
             return _step(answer)
         assert isinstance(self._machine, sasl.OAuthBearerServer)
         return self._machine.refuse()
+
+
+def _as_themselves(authz: str, authn: str) -> sasl.Step:
+    """Let whoever proved to be `authn` in, but act for nobody else: only a handler may allow that."""
+    return sasl.Authenticated(authz, authn) if authz == authn else sasl.Failed(FAILED)
 
 
 def _step(answer: Identity | Reply) -> sasl.Step:

@@ -8,13 +8,10 @@ import hmac
 
 from angarium.wire.sasl import saslprep
 
-_GS2 = "n,,"
 
-
-def client_first(authn: str, nonce: str) -> str:
-    """The client's first message."""
-    name = authn.replace("=", "=3D").replace(",", "=2C")
-    return f"{_GS2}n={name},r={nonce}"
+def client_first(authn: str, nonce: str, authz: str = "") -> str:
+    """The client's first message; `authz` where it wants to act as somebody."""
+    return f"n,{f'a={_saslname(authz)}' if authz else ''},n={_saslname(authn)},r={nonce}"
 
 
 def client_final(first: str, server_first: str, password: str) -> tuple[str, bytes]:
@@ -23,12 +20,17 @@ def client_final(first: str, server_first: str, password: str) -> tuple[str, byt
     salt, iterations = base64.b64decode(attributes["s"]), int(attributes["i"])
     salted = hashlib.pbkdf2_hmac("sha256", saslprep(password).encode(), salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
-    bare = f"c={_b64(_GS2.encode())},r={attributes['r']}"
-    message = f"{first.removeprefix(_GS2)},{server_first},{bare}".encode()
+    flag, authz, first_bare = first.split(",", 2)
+    bare = f"c={_b64(f'{flag},{authz},'.encode())},r={attributes['r']}"
+    message = f"{first_bare},{server_first},{bare}".encode()
     signature = hmac.digest(hashlib.sha256(client_key).digest(), message, "sha256")
     proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
     server_key = hmac.digest(salted, b"Server Key", "sha256")
     return f"{bare},p={_b64(proof)}", f"v={_b64(hmac.digest(server_key, message, 'sha256'))}".encode()
+
+
+def _saslname(name: str) -> str:
+    return name.replace("=", "=3D").replace(",", "=2C")
 
 
 def _b64(octets: bytes) -> str:
