@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from angarium import Address, ConnectionMeta, ListenerDomain, Message, Policy, QueueConfig, reject
+import logging
 
+from angarium import (
+    Address,
+    ConnectionMeta,
+    ListenerDomain,
+    Message,
+    Policy,
+    QueueConfig,
+    ReceivedReport,
+    reject,
+)
+
+log = logging.getLogger("customers")
 policy = Policy.load("angarium.toml")
 
 MAILBOXES = {"example.com": "[10.0.0.1]", "example.net": "[10.0.0.2]:2525"}
@@ -44,3 +56,16 @@ async def smtp_server_message_received(message: Message, conn_meta: ConnectionMe
     """Say in the header where a message came in, and keep its size with it."""
     message.prepend_header("X-Received-By", conn_meta.listener)
     message.meta["x_size"] = message.size
+
+
+@policy.on
+def report_received(report: ReceivedReport, conn_meta: ConnectionMeta) -> None:
+    """Tell customers whom not to write to again; turn away bounces of mail that was never ours."""
+    if report.verified is False:
+        reject(550, "5.7.1 this is about no mail of ours")
+    for one in report.failed:
+        if one.status == "5.1.1":
+            log.warning("nobody is there: %s", one.meant)
+    if report.feedback is not None and report.feedback.feedback_type == "abuse":
+        for address in report.feedback.original_rcpt_to:
+            log.warning("wants no more mail: %s", address)

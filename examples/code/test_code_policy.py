@@ -36,3 +36,48 @@ def test_customers_wait_two_days_at_most(server: Mta) -> None:
     assert waiting.meta["x_size"] > 0
     server.advance(days=2, hours=1)
     assert len(server.records("Expiration")) == 1
+
+
+HEAD = (
+    b"Subject: news of your mail\nMIME-Version: 1.0\nContent-Type: multipart/report; boundary=b; report-type="
+)
+BOUNCE = (
+    HEAD
+    + b"""delivery-status
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.far.example
+
+Final-Recipient: rfc822; gone@far.example
+Action: failed
+Status: 5.1.1
+
+--b--
+"""
+)
+COMPLAINT = (
+    HEAD
+    + b"""feedback-report
+
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: Far/1.0
+Version: 1
+Original-Rcpt-To: <reader@far.example>
+
+--b--
+"""
+)
+
+
+def test_customers_hear_of_reports(server: Mta, caplog: pytest.LogCaptureFixture) -> None:
+    """The code names who is gone and who complains, and each report has its record."""
+    for content in (BOUNCE, COMPLAINT):
+        server.session().mail("", "b@bounces.example.org", content.replace(b"\n", b"\r\n"))
+    told = [record.getMessage() for record in caplog.records if record.name == "customers"]
+    assert told == ["nobody is there: gone@far.example", "wants no more mail: reader@far.example"]
+    assert len(server.records("OOB")) == len(server.records("Feedback")) == 1

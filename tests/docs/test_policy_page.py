@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from angarium.policy.config import Configuration
 from angarium.policy.hooks import EVENTS
 from angarium.policy.load import load
+from angarium.policy.views import ReceivedReport
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "policy-as-code.md").read_text()
@@ -32,12 +34,23 @@ def test_every_example_loads_without_a_problem(path: Path) -> None:
     assert configuration.problems == ()
 
 
-def test_the_example_on_the_page_loads(tmp_path: Path) -> None:
-    """The page's own policy file can be served."""
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("example", "event"), list(zip(EXAMPLES, ("get_listener_domain", "report_received"), strict=True))
+)
+def test_the_examples_on_the_page_load(example: str, event: str, tmp_path: Path) -> None:
+    """The page's own policy files can be served."""
     (tmp_path / "angarium.toml").write_text(
         'hostname = "mx.example.com"\npostmaster = "ops@example.com"\n[[listener]]\n'
     )
-    example = PAGE.partition("```python\n")[2].partition("```")[0]
     (tmp_path / "policy.py").write_text(example)
     configuration = load(tmp_path / "policy.py")
-    assert configuration.hooks.handles("get_listener_domain")
+    assert configuration.hooks.handles(event)
+
+
+def test_every_field_of_a_report_has_its_row() -> None:
+    """The page tells each field that `report_received` can read."""
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", PAGE, re.MULTILINE)
+    assert {field.name for field in fields(ReceivedReport)} <= set(re.findall(r"\w+", " ".join(rows)))
