@@ -135,6 +135,33 @@ def test_first_attempt(serve_in_jumps):
     serve_in_jumps(test, queues="scheduling_header = 'X-When'\n" + BASE)
 
 
+def test_a_first_attempt_beyond_its_age(serve_in_jumps):
+    """What is to go later than `max_age` from now is tried all the same: its age counts from then."""
+    when = datetime.fromtimestamp(START + 7200, UTC).isoformat()
+
+    async def test(house):
+        client = await house.connect()
+        await client.send(SENDER, OUT, content=mail(X_When=json.dumps({"first_attempt": when})))
+        await house.restart()
+        await house.arrived()
+
+    serve_in_jumps(test, queues="scheduling_header = 'X-When'\n" + BASE + "max_age = '1h'\n")
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"first_attempt": "2026-01-31T08:00:00"},
+        {"first_attempt": "2026-01-31T08:00:00Z", "expires": "2026-01-31T08:00:00Z"},
+        {"first_attempt": 5},
+    ],
+)
+def test_times_that_are_none(schedule):
+    """A time has a zone (RFC 3339), and a message does not end before its first attempt."""
+    with pytest.raises(ScheduleError):
+        parse_schedule(schedule)
+
+
 def test_expires(serve_in_jumps):
     """A message's own end holds instead of `max_age`."""
     when = datetime.fromtimestamp(START + 3600, UTC).isoformat()

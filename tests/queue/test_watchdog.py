@@ -1,9 +1,11 @@
 """The watchdog: age holds everywhere; what has no future gets one, and is reported (issue 6, demand 1)."""
 
+import asyncio
 from itertools import count
 
 import pytest
 
+from angarium.queue.order import Order, Selector
 from angarium.queue.watchdog import ROUND
 from angarium.testing.clock import VirtualClock
 from tests.queue.rooms import Rooms, outcome
@@ -56,6 +58,24 @@ def test_age_holds_while_a_message_is_ready(run):
         assert [record.type for record in rooms.writer.seen] == ["Expiration"]
         assert rooms.yard.held == {}
         assert len(rooms.scheduler) == 0
+
+    run(test)
+
+
+def test_age_under_a_suspension_names_it(run):
+    """What expires under an order says which one kept it back."""
+
+    async def test(rooms, clock):
+        order = Order(
+            name="move", kind="suspend", selector=Selector(domain="one.example"), reason="they move",
+            author="ann", created=clock.now(),
+        )  # fmt: skip
+        await rooms.steering.suspend(order)
+        await rooms.accept("a@one.example")
+        await asyncio.sleep(7300)
+        await rooms.quiet()
+        [expiration] = [record for record in rooms.writer.seen if record.type == "Expiration"]
+        assert "under suspend move: they move" in expiration.response.content
 
     run(test)
 
@@ -142,8 +162,6 @@ def test_it_looks_by_itself(run):
     """Once started it goes round again and again, in steps that take a minute together."""
 
     async def test(rooms, clock):
-        import asyncio
-
         rooms.watchdog.start()
         await asyncio.sleep(ROUND * 3 + 1)
         assert rooms.watchdog.health.rounds == 3

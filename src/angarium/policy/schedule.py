@@ -8,7 +8,7 @@ the time. Raises ScheduleError for everything else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -78,7 +78,10 @@ def parse_schedule(value: object) -> Schedule:
     unknown = set(value) - {"first_attempt", "expires", *_HOURS}
     if unknown:
         raise ScheduleError(f"a schedule has no {', '.join(map(str, sorted(unknown, key=str)))}")
-    return Schedule(_instant(value, "first_attempt"), _instant(value, "expires"), _window(value))
+    schedule = Schedule(_instant(value, "first_attempt"), _instant(value, "expires"), _window(value))
+    if schedule.first_attempt and schedule.expires and schedule.first_attempt >= schedule.expires:
+        raise ScheduleError("first_attempt lies before expires, or there is none")
+    return schedule
 
 
 def _instant(value: Mapping[str, Any], name: str) -> float | None:
@@ -88,8 +91,10 @@ def _instant(value: Mapping[str, Any], name: str) -> float | None:
     try:
         moment = datetime.fromisoformat(text)
     except (ValueError, TypeError):
-        raise ScheduleError(f"{name} is a time as 2026-01-31T08:00:00Z") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ScheduleError(f"{name} is a time with its zone, as 2026-01-31T08:00:00Z")
+    return moment.timestamp()
 
 
 def _window(value: Mapping[str, Any]) -> Window | None:

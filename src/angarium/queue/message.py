@@ -80,6 +80,8 @@ class Special(msgspec.Struct):
 
     expires: float | None = None
     """Its own end, Unix seconds, instead of its queue's `max_age`."""
+    begins: float | None = None
+    """Its first attempt, Unix seconds, where that was asked for: its age counts from then."""
     is_moved: bool = False
     """It is in another queue than it was stored with, or its queue has other options."""
     held: str | None = None
@@ -210,9 +212,12 @@ class Message:
     @property
     def expires(self) -> float:
         """When it may wait no longer, Unix seconds."""
-        if self.special is not None and self.special.expires is not None:
-            return self.special.expires
-        return self.created + self.queue.config.max_age
+        special = self.special
+        if special is None:
+            return self.created + self.queue.config.max_age
+        if special.expires is not None:
+            return special.expires
+        return max(self.created, special.begins or 0.0) + self.queue.config.max_age
 
     @property
     def held(self) -> str | None:
@@ -245,6 +250,8 @@ class Message:
         if "schedule" not in meta or (schedule := schedule_of(meta)) is None:
             return
         self.due = schedule.next_open(schedule.first_attempt or self.created)
+        if schedule.first_attempt is not None:
+            self.make_special().begins = schedule.first_attempt
         if schedule.expires is not None:
             self.make_special().expires = schedule.expires
 

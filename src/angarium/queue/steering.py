@@ -33,7 +33,7 @@ STEP = 500
 """Messages that are looked at in one turn of the loop."""
 SAMPLE = 10
 """Ids that an answer names."""
-TOO_OLD = reply(451, "4.4.7 it has waited as long as it may")
+_TOO_OLD = "4.4.7 it has waited as long as it may"
 
 
 class Yard(Protocol):
@@ -102,7 +102,7 @@ class Steering:
     def divert(self, message: Message, site: str | None = None) -> bool:
         """Whether a message that is about to go may not: then it waits, fails or expires instead."""
         if message.expires <= self._clock():
-            self._settlement.expire(message, TOO_OLD)
+            self._settlement.expire(message, too_old(self.orders, message, site))
             return True
         order = self.orders.about(message, site)
         if order is None:
@@ -372,6 +372,13 @@ def _covers(selector: Selector, message: Message, now: float) -> bool:
         return selector.covers(message, now)
     except SpoolError:
         return False
+
+
+def too_old(orders: Orders, message: Message, site: str | None = None) -> Reply:
+    """What is said of a message whose time is over: which order kept it back, if one did."""
+    order = orders.about(message, site)
+    why = "" if order is None else f", under {order.kind} {order.name}: {order.reason}"
+    return reply(451, _TOO_OLD + why)
 
 
 def bounce_reply(reason: str) -> Reply:

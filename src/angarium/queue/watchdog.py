@@ -20,7 +20,7 @@ from angarium.queue.message import Message
 from angarium.queue.orders import Orders
 from angarium.queue.scheduled import Scheduler
 from angarium.queue.settle import Settlement
-from angarium.queue.steering import TOO_OLD, Yard
+from angarium.queue.steering import Yard, too_old
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Watchdog:
     def _check_waiting(self, message: Message) -> None:
         if message.expires <= self._clock():
             self._scheduler.take(message)
-            self._settlement.expire(message, TOO_OLD)
+            self._settlement.expire(message, too_old(self._orders, message))
         elif self._scheduler.has_lost(message):
             self._report(message, f"was due at {message.due:.0f}, and nothing would have woken it")
             self._give_back(message)
@@ -139,7 +139,7 @@ class Watchdog:
         if not messages:
             return
         for message in self._yard.withdraw(old.__contains__) if old else ():
-            self._settlement.expire(message, TOO_OLD)
+            self._settlement.expire(message, too_old(self._orders, message))
         known = {id(message) for message in self._yard.messages()}
         for message in messages:
             if id(message) in known or message in self._settlement.finishing or message.is_waiting:
