@@ -261,6 +261,22 @@ def smtp_server_connection_accepted(conn_meta):
     serve(test, listener=XCLIENT, program=program)
 
 
+@pytest.mark.parametrize("said", ["[UNAVAILABLE]", "[tempunavail]"])
+def test_xclient_of_a_client_that_nobody_knows(serve, said):
+    """A proxy that may relay itself lends its rights to nobody whose address it does not know."""
+
+    async def test(house):
+        client = await house.connect("127.0.0.9")
+        assert (await client.begin(IN, OUT))[0].startswith("250")
+        await client.say("RSET")
+        assert (await client.say(f"XCLIENT ADDR={said}")).startswith("220")
+        await client.say("EHLO client.example")
+        assert (await client.begin(IN, OUT))[0].startswith("550 5.7.1")
+        assert house.records("Rejection")[-1]["peer_address"]["addr"] == "0.0.0.0"
+
+    serve(test, listener='relay_hosts = ["127.0.0.9"]\nxclient_hosts = ["127.0.0.9"]\n')
+
+
 def test_xclient_from_an_unlisted_peer(serve):
     """It is not offered; the attempt ends the session and is recorded."""
 

@@ -38,6 +38,11 @@ def write(tmp_path):
     [
         ("anna@example.com", True),
         ("Anna@EXAMPLE.com", True),
+        ('"anna"@example.com', True),
+        ('"an\\na"@example.com', True),
+        ('"anna "@example.com', False),
+        ("postmaster@example.com", True),
+        ("Postmaster@example.com", True),
         ("ben@example.com", True),
         ("ben@example.org", True),
         ("anna@example.org", False),

@@ -1,8 +1,10 @@
 """Who exists at a domain? The files that `recipients` names beside `relay_to`.
 
 A file holds one recipient a line: `anna@example.com`, or `anna` for every domain whose entry names the file;
-`#` begins a comment. Local parts compare without case. A recipient that a file does not hold has no right by
-`relay_to`, so that mail for nobody is refused at RCPT, and never becomes a bounce to a forged address.
+`#` begins a comment. Local parts compare without case, and by what they mean: `"anna"` is `anna`. Every
+domain has a postmaster, whom no file needs to name (RFC 5321 section 4.5.1). A recipient that a file does not
+hold has no right by `relay_to`, so that mail for nobody is refused at RCPT, and never becomes a bounce to a
+forged address.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Iterator, Set
 
 from angarium.mail.address import Address, AddressError
 from angarium.policy.config import ConfigError, Problem, Source
+
+POSTMASTER = "postmaster"
 
 
 class Recipients:
@@ -25,8 +29,8 @@ class Recipients:
         """SHA-256 of the file, so that whoever has them knows which file they are of."""
 
     def __contains__(self, address: Address) -> bool:
-        local = address.local_part.lower()
-        return local in self._names or f"{local}@{address.domain}" in self._names
+        local = address.user.lower()
+        return local == POSTMASTER or local in self._names or f"{local}@{address.domain}" in self._names
 
     def __len__(self) -> int:
         return len(self._names)
@@ -56,5 +60,5 @@ def parse_recipients(octets: bytes, shown: str) -> Recipients:
 def _name(text: str) -> str:
     """A line in the form in which it is compared; raises AddressError."""
     address = Address.parse(text if "@" in text else f"{text}@example.com")
-    local = address.local_part.lower()
+    local = address.user.lower()
     return f"{local}@{address.domain}" if "@" in text else local

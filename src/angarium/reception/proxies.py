@@ -15,6 +15,7 @@ from angarium.policy.networks import IPAddress, NetworkSet, canonical_address
 from angarium.policy.views import Endpoint
 from angarium.reception.door import Whereabouts
 from angarium.wire import events
+from angarium.wire.commands import NOBODY
 from angarium.wire.proxy import ProxyHeader, ProxyReader
 
 NOT_BELIEVED = reply(421, "4.7.0 a PROXY header is not accepted from you")
@@ -59,8 +60,10 @@ def behind(where: Whereabouts, header: ProxyHeader) -> Whereabouts:
 
 
 def told(where: Whereabouts, said: events.Xclient) -> Whereabouts:
-    """The ends that XCLIENT tells; what it leaves out stays."""
+    """The ends that XCLIENT tells; what it leaves out stays. A client that it does not know is nobody."""
     peer = _endpoint(said.address, said.port, where.peer)
+    if said.address == NOBODY:
+        peer = Endpoint(ip_address(NOBODY), peer.port)
     local = _endpoint(said.destination_address, said.destination_port, where.local)
     return where.moved(peer, local)
 

@@ -52,6 +52,10 @@ _GREETING_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,254})|\[[A-Za-z0-9
 _MECHANISM = re.compile(r"[A-Za-z0-9_-]{1,20}")  # RFC 4422 section 3.1
 _BDAT = re.compile(r"BDAT ([0-9]{1,20})( LAST)?", re.IGNORECASE)
 
+NOBODY = "0.0.0.0"  # noqa: S104 - nothing is bound to it
+"""The address of a client that a proxy does not know: in no network, so that it has no rights, and surely not
+those of the proxy.
+"""
 _NO_MAIL_PARAMETERS = MailParameters()
 _NO_RCPT_PARAMETERS = RcptParameters()
 
@@ -186,7 +190,9 @@ def _xclient(argument: str, offered: Extensions) -> Xclient:
 def _attribute(name: str, value: str, read: Callable[[str], str | int]) -> str | int | None:
     try:
         text = decode_xtext(value)
-        return None if text.upper() in {"[UNAVAILABLE]", "[TEMPUNAVAIL]"} else read(text)
+        if text.upper() in {"[UNAVAILABLE]", "[TEMPUNAVAIL]"}:
+            return NOBODY if name == "ADDR" else None
+        return read(text)
     except ValueError:
         raise CommandError(reply(501, f"5.5.4 {name} is not valid"), "parameter") from None
 
