@@ -357,4 +357,64 @@ JUDGED = """
 554 5.0.0 Mail appears to be unsolicited | SpamContent | no
 550 Blocked by recipient filter | PolicyRelated,SpamBlock | no
 550 Mailbox reject: message refused by filter rule | PolicyRelated,SpamContent,ContentRelated | no
+550 5.1.1 <a@example.net>: Recipient address rejected: User unknown in relay recipient table | InvalidRecipient | yes
+550 5.1.1 Recipient unknown <a@example.net> | InvalidRecipient | yes
+550 No such recipient here | InvalidRecipient | yes
+550 [SUSPEND] Mailbox currently suspended - Please contact correspondent directly | InactiveMailbox | no
+550 5.2.1 This mailbox has been blocked due to inactivity | InactiveMailbox | no
+554 5.2.1 mailbox is over its quota; blocked | QuotaIssues,InactiveMailbox | no
+450 4.2.2 user is over the quota. You can try again later. | QuotaIssues | no
+552 5.2.2 This message is larger than the current system limit or the recipient's mailbox is full. Create a shorter message body or remove attachments and try sending it again. | QuotaIssues | no
+550 5.7.1 Requested action not taken: message refused | PolicyRelated,SpamContent,SpamBlock | no
+554 5.7.1 Rejected as spam by filtering service | SpamContent | no
+550 This message was classified as SPAM and may not be delivered | SpamContent | no
+550 Spam detected, message refused | SpamContent | no
+554 rejected due to spam URL in content | SpamContent | no
+550 Blocked for abuse. Please contact the administrator of your network | SpamBlock | no
+550 The sender IP (192.0.2.1) has been temporarily blacklisted | SpamBlock | no
+553 Mail from 192.0.2.1 not allowed - 5.7.1 [BL21] | SpamBlock | no
+550 Your host is not permitted to connect | SpamBlock,PolicyRelated | no
+550-mx.example.net rejected your message: too many bad recipients | SpamBlock,PolicyRelated,TooManyRecipients,InvalidRecipient | no
+421 4.7.1 Intrusion prevention active for [192.0.2.1] | SpamBlock,PolicyRelated,TransientFailure | no
+450 Greylisting in action, please come back in 00:05:00 | SpamBlock,TransientFailure | no
+451 DT:SPM 126 mx5, please try again | SpamContent,SpamBlock,TransientFailure | no
+421 Service temporarily unavailable | TransientFailure | no
+451 4.3.2 Please try again later | TransientFailure | no
+452 4.3.1 Out of memory | TransientFailure,BadConfiguration,QuotaIssues | no
+554 5.3.0 Mail for example.net loops back to myself | RoutingErrors,BadConfiguration | no
+554 5.3.5 Local configuration error | BadConfiguration | no
+550 5.4.4 Unable to route: no MX | RoutingErrors,BadDomain,DNSFailure | ?
+550 5.1.2 Host or domain name not found. Name service error for name=example.invalid type=MX: Host not found | BadDomain,DNSFailure,RoutingErrors | yes
+450 4.4.3 Host or domain name not found. Name service error for name=example.net type=MX: Host not found, try again | DNSFailure,BadDomain,RoutingErrors | no
+451 4.4.1 connect to example.net[192.0.2.1]:25: No route to host | NoAnswerFromHost,BadConnection,RoutingErrors | no
+451 4.4.2 lost connection with mx.example.net[192.0.2.1] while receiving the initial server greeting | BadConnection | no
+451 4.4.2 conversation with mx.example.net timed out while sending RCPT TO | BadConnection,NoAnswerFromHost | no
+450 delivery temporarily suspended: conversation with mx timed out | BadConnection,NoAnswerFromHost,TransientFailure,MessageExpired | no
+554 5.4.7 Delivery expired (message too old) | MessageExpired | no
+550 Message expired in queue, unable to deliver in 3 days | MessageExpired | no
+550 4.4.7 retry time not reached for any host after a long failure period | MessageExpired,NoAnswerFromHost,TransientFailure | no
+501 5.5.4 Invalid domain name | ProtocolErrors | no
+503 5.5.1 Bad sequence of commands | ProtocolErrors | no
+555 5.5.4 Unsupported option: SMTPUTF8 | ProtocolErrors | no
+553 5.6.7 Address requires SMTPUTF8 | ProtocolErrors,ContentRelated | no
+550 5.7.1 Sender ID (PRA) Not Permitted | AuthenticationFailed,InvalidSender,PolicyRelated | no
+550 5.7.1 Missing or invalid PTR for sending host | AuthenticationFailed,BadConfiguration,DNSFailure,SpamBlock | no
+550 IP does not resolve to hostname | AuthenticationFailed,BadConfiguration,DNSFailure,SpamBlock,PolicyRelated | no
+554 5.7.1 Forged HELO: you are not example.net | PolicyRelated,SpamBlock,AuthenticationFailed,ProtocolErrors | no
+550 Sender domain does not have MX or A record | InvalidSender,BadDomain,AuthenticationFailed,DNSFailure | no
+550 Unable to find MX of sender domain | InvalidSender,BadDomain,DNSFailure | no
+550 5.7.1 We do not accept mail from this sender | InvalidSender,SpamBlock,PolicyRelated | no
+550 Sender is not on my whitelist | SpamBlock,PolicyRelated,InvalidSender | no
+550 5.7.1 The recipient's mailbox only accepts mail from authenticated senders | AuthenticationFailed,PolicyRelated | no
+550 Mailing list members only | InvalidSender,PolicyRelated | no
+550 a@example.net is no longer employed here | InvalidRecipient,InactiveMailbox | ?
+550 a@example.net has left the company | InvalidRecipient,InactiveMailbox | ?
+550 This address no longer accepts mail. | InactiveMailbox,InvalidRecipient | ?
+550 5.1.1 Mail address incorrect | InvalidRecipient | yes
+553 Recipient address has invalid syntax | InvalidRecipient,ProtocolErrors | ?
+550 This recipient does not exist in our database | InvalidRecipient | yes
+550 No account by that name here | InvalidRecipient | yes
+550 Domain example.net is not hosted here | RelayDenied,BadDomain | no
+554 5.7.1 You are not allowed to relay | RelayDenied | no
+550 5.7.1 <a@example.net> This is not a relaying host | RelayDenied | no
 """
