@@ -1,4 +1,4 @@
-"""node.leases, node.shares: several workers never use more of a limit than it allows, and each has its turn."""
+"""node.leases, node.shares: workers together never use more of a limit than it allows."""
 
 import asyncio
 import random

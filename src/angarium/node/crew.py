@@ -31,7 +31,7 @@ FIRST_PAUSE, MAX_PAUSE = 0.1, 30.0
 """Seconds before a worker is begun again; doubled with each time that it ends soon."""
 SETTLED = 60.0
 """Seconds after which an end is no sign of trouble with beginning."""
-PATIENCE = 10.0
+PATIENCE = 3.0
 """Seconds that a request waits for a worker that is being begun."""
 PREPARE_LIMIT = 330.0
 """Seconds for loading a configuration: more than its own limit for reading."""

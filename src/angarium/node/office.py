@@ -59,9 +59,9 @@ class _Office:
         action = str(arguments.get("action", "list"))
         limit = arguments.get("limit", MAX_ROWS)
         members = await self._members(changes=action not in _LOOKING)
+        asked = _for_all(action, arguments)
         results = await asyncio.gather(
-            *(_ask(member, "queue", _for_each(action, arguments)) for member in members),
-            return_exceptions=True,
+            *(_ask(member, "queue", asked) for member in members), return_exceptions=True
         )
         answers = [result for result in results if not isinstance(result, BaseException)]
         troubles = [_trouble(member, result) for member, result in zip(members, results, strict=True)]
@@ -84,8 +84,8 @@ async def _ask(member: Member, name: str, arguments: Arguments) -> Any:
     return msgspec.msgpack.decode(await member.channel.call("request", (name, arguments)))
 
 
-def _for_each(action: str, arguments: Arguments) -> Arguments:
-    """What each worker is asked: an order has one name everywhere."""
+def _for_all(action: str, arguments: Arguments) -> Arguments:
+    """What every worker is asked: an order has one name everywhere."""
     if action in _ORDERS and not arguments.get("name"):
         return {**arguments, "name": f"{action}-{token_hex(3)}"}
     if action == "list" and not arguments.get("selector"):
