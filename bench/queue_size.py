@@ -40,7 +40,6 @@ dir = "logs"
 def fill(folder: Path, messages: int) -> float:
     """Make the spool; every message has failed once and waits an hour. Returns seconds."""
     started = time.perf_counter()
-    (folder / "main.toml").write_text(CONFIG)
 
     async def put() -> None:
         store = Store.open(folder / "spool" / "0", segment_size=64 << 20, min_free_space=1)
@@ -106,6 +105,7 @@ def main() -> None:
         return
     messages = int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES
     with tempfile.TemporaryDirectory(prefix="angarium-bench-") as folder:
+        (Path(folder) / "main.toml").write_text(CONFIG)
         print(f"made {messages:,} messages in {fill(Path(folder), messages):.0f} s")
         command = [sys.executable, "-m", "bench.queue_size", "0", folder]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout

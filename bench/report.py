@@ -4,48 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from bench.rounds import Case, Outcome
+from bench.markdown import table
+from bench.rounds import Outcome
 
 OURS = "angarium"
 
+_COLUMNS = (
+    "case",
+    "server",
+    "messages/s",
+    "CPU ms",
+    "client µs",
+    "server µs",
+    "next hop µs",
+    "MB",
+    "CPU ratio",
+    "rate ratio",
+)
+_LEGEND = (
+    "CPU a message: all processes in milliseconds, each part in microseconds. CPU ratio: the peer's "
+    "by ours; rate ratio: ours by the peer's. Medians of the rounds; MB is the server's memory at their end."
+)
 
-def show(console: Console, head: dict[str, str], outcomes: list[Outcome]) -> None:
-    """Print the table, what was measured where, and what does not stand in numbers."""
-    for name, value in head.items():
-        console.print(f"[bold]{name}[/bold]: {value}", highlight=False, soft_wrap=True)
-    console.print(_table(outcomes))
-    console.print(
-        "µs of CPU a message: all processes, and its parts. CPU ratio: the peer's by ours; rate ratio: "
-        "ours by the peer's. Medians of the rounds; MB is the server's memory at the end of a round.",
-        highlight=False,
-    )
-    for note in _notes(outcomes):
-        console.print(note, style="yellow", highlight=False)
 
-
-def _table(outcomes: list[Outcome]) -> Table:
-    table = Table("case", "server", title="Angarium's benchmark")
-    for column in (
-        "messages/s",
-        "µs/message",
-        "client",
-        "server",
-        "next hop",
-        "MB",
-        "CPU ratio",
-        "rate ratio",
-    ):
-        table.add_column(column, justify="right")
-    case: Case | None = None
-    for outcome in outcomes:
-        if case not in {None, outcome.case}:
-            table.add_section()
-        table.add_row(str(outcome.case) if case != outcome.case else "", *_cells(outcome, outcomes))
-        case = outcome.case
-    return table
+def as_text(head: dict[str, str], outcomes: list[Outcome]) -> str:
+    """What was measured where, the table, and what does not stand in numbers."""
+    rows = [[str(outcome.case), *_cells(outcome, outcomes)] for outcome in outcomes]
+    about = [f"- {name}: {value}" for name, value in head.items()]
+    return "\n".join([*about, "", table(_COLUMNS, rows, words=2), "", _LEGEND, *_notes(outcomes)])
 
 
 def _cells(outcome: Outcome, outcomes: list[Outcome]) -> list[str]:
@@ -54,7 +40,7 @@ def _cells(outcome: Outcome, outcomes: list[Outcome]) -> list[str]:
     return [
         outcome.peer,
         f"{values['rate']:,.0f}",
-        f"{values['cpu']:,.0f}",
+        f"{values['cpu'] / 1000:.3f}",
         *(f"{values[part]:,.0f}" for part in ("client", "server", "sink")),
         f"{values['memory']:,.0f}",
         f"{cpu:.1f}" if cpu else "",

@@ -2,9 +2,8 @@
 
 A round sends as many messages as take a few seconds, waits until the next hop has them all (full cycle)
 or the client has all its replies (receive-only), and adds up the CPU of client, server and next hop. Rounds
-of the peers take turns, so that a slow minute of the machine hits them all. A round begins when nobody else
-is busy, if that comes within the time that one has the patience to wait. A round during which other machines
-stole more than MAX_STOLEN of the time is repeated, a few times at most.
+of the peers take turns, so that a slow minute of the machine hits them all. Rounds that were disturbed are
+repeated (`steady`).
 """
 
 from __future__ import annotations
@@ -17,15 +16,12 @@ from statistics import median
 
 from bench import peers
 from bench.machine import MachineTime, cpu_of_tree, memory_of_tree
+from bench.steady import Steady
 from bench.tools import BenchError, Client, NextHop, free_port, hanging_next_hop, next_hop, wait_for
 
-MAX_STOLEN = 0.04
-QUIET = 0.15
-"""The share of the machine that others may use when a round begins."""
 MODES = {"full": "full cycle", "receive": "receive-only", "floor": "floor"}
 
 _WARM_UP = 400  # messages, from which the length of a round is reckoned
-_REPEATS = 3
 _SETTLE = (
     0.3  # seconds in which the server removes what it has delivered; they count for CPU, not for the rate
 )
@@ -74,8 +70,12 @@ class Plan:
     client: Client
     sink: str | None
     folder: Path
-    patience: float
-    say: Callable[[str], None]
+    steady: Steady
+    workers: int = 1
+
+    def say(self, text: str) -> None:
+        """Tell how it goes."""
+        self.steady.say(text)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,12 @@ class Bench:
         if peer is not None:
             self._port = free_port()
             setup = peers.Setup(
-                folder / "server", self._port, self._sink.port, plan.client.connections, self._delivers
+                folder / "server",
+                self._port,
+                self._sink.port,
+                plan.client.connections,
+                self._delivers,
+                plan.workers,
             )
             self._server = self._start(peer, setup)
 
@@ -129,15 +134,9 @@ class Bench:
 
     def measure(self, messages: int) -> Round:
         """One round, repeated while too much time is stolen."""
-        for _ in range(_REPEATS):
-            one = self._measure(messages)
-            if one.stolen <= MAX_STOLEN:
-                return one
-            self._plan.say(f"  {one.stolen:.0%} of the time was stolen: again")
-        return one
+        return self._plan.steady.undisturbed(lambda: self._measure(messages))
 
     def _measure(self, messages: int) -> Round:
-        _wait_for_quiet(self._plan.patience)
         received = self._sink.count()
         before, machine = self._cpu(), MachineTime.now()
         began = time.time()
@@ -169,19 +168,9 @@ class Bench:
         return cpu_of_tree(self._server.pid) if self._server is not None else 0.0, cpu_of_tree(self._sink.pid)
 
 
-def _wait_for_quiet(patience: float) -> None:
-    """Wait until others leave the machine alone, `patience` seconds at most."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        before = MachineTime.now()
-        time.sleep(0.25)
-        passed = MachineTime.now().since(before)
-        if passed.busy <= QUIET * passed.total:
-            return
-
-
 def run_case(plan: Plan, case: Case, chosen: list[peers.Peer | None]) -> list[Outcome]:
-    """Measure all peers in one case, their rounds in turn."""
+    """Measure all peers that know the mode, their rounds in turn."""
+    chosen = [peer for peer in chosen if peer is None or case.mode in peer.MODES]
     plan.say(str(case))
     running: list[Bench] = []
     try:

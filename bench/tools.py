@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SENDER = "sender@example.org"
 RECIPIENT = "recipient@example.com"
@@ -82,20 +83,29 @@ class Client:
 
     def send(self, port: int, size: int, count: int) -> float:
         """Send them; returns the seconds of CPU that it took. Raises BenchError if one was not accepted."""
-        process = subprocess.Popen(
-            self.command(port, size, count), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        assert process.stdout is not None
-        with process.stdout as output:
-            text = output.read().decode(errors="replace")
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise BenchError(f"{self.name} ended with {process.returncode}: {text.strip()[-500:]}")
-        if self.name == "smtp-source":
-            return usage.ru_utime + usage.ru_stime
+        text, seconds = _ended(self.command(port, size, count))
         # Ours tells what sending took: starting Python costs as much as thousands of messages.
-        return float(json.loads(text)["cpu"])
+        return seconds if self.name == "smtp-source" else float(json.loads(text)["cpu"])
+
+
+def _ended(command: list[str]) -> tuple[str, float]:
+    """What a program said, and the seconds of CPU that it took. Raises BenchError if it failed."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    with process.stdout as output:
+        text = output.read().decode(errors="replace")
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise BenchError(f"{command[0]} ended with {process.returncode}: {text.strip()[-500:]}")
+    return text, usage.ru_utime + usage.ru_stime
+
+
+def load(port: int, *options: str, connections: int = 20) -> dict[str, Any]:
+    """What `angarium bench` with these options says of itself (`cli.bench.summary`). Raises BenchError."""
+    ends = ("--target", f"127.0.0.1:{port}", "--sender", SENDER, "--connections", str(connections))
+    said: dict[str, Any] = json.loads(_ended(angarium("bench", "--json", *ends, *options))[0])
+    return said
 
 
 def client(name: str | None, connections: int) -> Client:

@@ -1,7 +1,7 @@
 """The servers that are measured, one file each; `ALL` is where a new one is added.
 
 A peer is a module with `NAME`, `missing() -> str | None` (why it cannot be measured here),
-`version() -> str`, `SETTINGS` (what was set), `MODES` and `start(setup) -> Server`. README.md says why that is
+`version() -> str`, `SETTINGS` (what was set), `MODES` and `start(setup) -> Server`. README.md says why it is
 fair.
 """
 
@@ -28,6 +28,8 @@ class Setup:
     next_hop: int
     connections: int
     delivers: bool
+    workers: int = 1
+    """Of Angarium; others start processes as they like."""
 
 
 class Server(Protocol):

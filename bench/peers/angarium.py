@@ -1,14 +1,17 @@
-"""Angarium itself, one worker, as `angarium run` starts it."""
+"""Angarium itself, as `angarium run` starts it."""
 
 from __future__ import annotations
 
-import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version as package_version
 from pathlib import Path
 
 from bench.machine import version_of
 from bench.peers import Setup
-from bench.tools import BenchError, angarium, is_greeting, stop, wait_for
+from bench.peers.running import Running
+from bench.peers.running import start as start_running
+from bench.tools import angarium
 
 NAME = "angarium"
 MODES = ("full", "receive")
@@ -19,19 +22,22 @@ SETTINGS = (
 
 _MAIN = """\
 hostname = "bench.invalid"
-
+{workers}
 [[listener]]
 listen = "127.0.0.1:{port}"
 relay_hosts = ["127.0.0.1"]
 
 [policy]
 queues = ["queues.toml"]
+{policy}
 
 [spool]
 path = "spool"
+{spool}
 
 [log]
 dir = "logs"
+{log}
 
 [control]
 socket = "control.sock"
@@ -39,10 +45,20 @@ socket = "control.sock"
 _QUEUES = """\
 [queue.default]
 connection_limit = {limit}
-
-[queue.'example.com']
 routing_domain = '[127.0.0.1]:{next_hop}'
 """
+
+
+@dataclass(frozen=True)
+class More:
+    """What a measurement wants besides: further lines of three tables, further files, another program."""
+
+    policy: str = ""
+    spool: str = ""
+    log: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str] = ()
+    """In place of `angarium`, with the same arguments."""
 
 
 def missing() -> str | None:
@@ -56,31 +72,23 @@ def version() -> str:
     return f"{package_version(NAME)} ({commit})"
 
 
-class _Running:
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self.pid = process.pid
-
-    def stop(self) -> None:
-        stop(self._process)
-
-
-def start(setup: Setup) -> _Running:
+def start(setup: Setup, more: More | None = None) -> Running:
     """Write its configuration, start it, and wait for its greeting."""
-    setup.folder.mkdir(parents=True)
+    more = more or More()
+    setup.folder.mkdir(parents=True, exist_ok=True)
     limit = setup.connections if setup.delivers else 1
-    (setup.folder / "angarium.toml").write_text(_MAIN.format(port=setup.port))
-    (setup.folder / "queues.toml").write_text(_QUEUES.format(limit=limit, next_hop=setup.next_hop))
-    errors = setup.folder / "stderr.txt"
-    with errors.open("wb") as output:
-        process = subprocess.Popen(
-            angarium("run", str(setup.folder / "angarium.toml")), stdout=output, stderr=output
-        )
-
-    def is_ready() -> bool:
-        if process.poll() is not None:
-            raise BenchError(f"angarium run ended with {process.returncode}: {errors.read_text()[-1000:]}")
-        return is_greeting(setup.port)
-
-    wait_for(is_ready, "angarium run")
-    return _Running(process)
+    files = {
+        "angarium.toml": _MAIN.format(
+            port=setup.port,
+            policy=more.policy,
+            spool=more.spool,
+            log=more.log,
+            workers=f"workers = {setup.workers}" if setup.workers != 1 else "",
+        ),
+        "queues.toml": _QUEUES.format(limit=limit, next_hop=setup.next_hop),
+        **more.files,
+    }
+    for name, text in files.items():
+        (setup.folder / name).write_text(text)
+    run = ("run", str(setup.folder / "angarium.toml"))
+    return start_running(NAME, setup, [*more.program, *run] if more.program else angarium(*run))

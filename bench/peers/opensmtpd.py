@@ -1,7 +1,7 @@
 """OpenSMTPD from Debian, unpacked and not installed, as root with its own users.
 
 Receive-only: it delivers to one next hop over one connection, which on loopback waits for the kernel's
-delayed acknowledgements (some 20 messages a second, idle meanwhile), so that a full cycle would measure these.
+delayed acknowledgements (some 20 messages a second, idle meanwhile): a full cycle would measure these.
 """
 
 from __future__ import annotations

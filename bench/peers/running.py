@@ -32,7 +32,7 @@ class Running:
 def start(
     name: str, setup: Setup, command: list[str], environment: Mapping[str, str] | None = None
 ) -> Running:
-    """Start it and wait for its greeting. Raises BenchError with what it said."""
+    """Start it and wait for its greeting, two minutes at most. Raises BenchError with what it said."""
     errors = setup.folder / "stderr.txt"
     with errors.open("wb") as output:
         process = subprocess.Popen(
@@ -50,7 +50,7 @@ def start(
         return is_greeting(setup.port)
 
     try:
-        wait_for(is_ready, f"{name}'s greeting")
+        wait_for(is_ready, f"{name}'s greeting", seconds=120)
     except BenchError as error:
         running.stop()
         raise BenchError(f"{error}; it said: {_tail(errors)}") from None

@@ -1,4 +1,4 @@
-"""`python -m bench`: the floor can be measured anywhere, and wrong use is explained."""
+"""`python -m bench.compare`: the floor can be measured anywhere, and wrong use is explained."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench", *arguments]
+    command = [sys.executable, "-m", "bench.compare", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
 
 
