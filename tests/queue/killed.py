@@ -52,6 +52,11 @@ class Server:
         self._process.kill()
         await self._process.communicate()
 
+    async def end(self):
+        """Leave nothing behind, whatever went wrong."""
+        if self._process is not None and self._process.returncode is None:
+            await self.kill()
+
     async def stop(self):
         self._process.terminate()
         await self._process.communicate()
