@@ -191,7 +191,7 @@ class _Client:
         assert self._asked is not None
         transaction = self.session.transaction
         asked = transaction.asked if transaction is not None else None
-        noted = Answer(self._asked, answer, calls=list(self.session.handlers.calls))
+        noted = Answer(self._asked, answer, calls=self.session.handlers.calls.told())
         noted.refused_by = self._stage.rejection if answer.is_refusal else None
         if asked is not None and transaction is not None:
             noted.context, noted.decision = asked
@@ -201,7 +201,7 @@ class _Client:
         self._is_over = answer.closes
 
     def _refuse_all(self, answer: Reply) -> None:
-        calls = list(self.session.handlers.calls)
+        calls = self.session.handlers.calls.told()
         told = len(self.outcome.answers)
         for recipient in self._play.recipients[told:]:
             refused_by = self._stage.rejection

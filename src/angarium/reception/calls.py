@@ -7,8 +7,6 @@ is told in its own record and in no later one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from angarium.policy.hooks import HandlerCall
 
 MAX_REMEMBERED = 64
@@ -29,9 +27,9 @@ class Calls:
         self._is_kept = True
         """Whether the command at hand was accepted, as far as is known."""
 
-    def __iter__(self) -> Iterator[HandlerCall]:
-        yield from self._of_session.values()
-        yield from (self._of_transaction + self._of_command)[-MAX_REMEMBERED:]
+    def told(self) -> list[HandlerCall]:
+        """Those that a record made now has."""
+        return [*self._of_session.values(), *(self._of_transaction + self._of_command)[-MAX_REMEMBERED:]]
 
     def add(self, call: HandlerCall) -> None:
         """A handler has answered."""

@@ -18,7 +18,7 @@ from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.header import header_section
 from angarium.mail.mime import MAX_READ
-from angarium.mail.status import Reply, reply
+from angarium.mail.status import EnhancedStatus, Reply, reply
 from angarium.mail.trace import Hop, count_received, received_field
 from angarium.policy.config import QueueConfig
 from angarium.policy.decision import Decision, TransactionKind
@@ -56,13 +56,14 @@ MAX_INLINE = 64 * 1024
 NO_TRACE = Trace()
 _OF_HEADERS = frozenset({"prepend_header", "remove_header"})
 BAD_SCHEDULE = reply(451, "4.3.0 Local policy failed; try again later")
+_TAKEN = EnhancedStatus(2, 0, 0)
 NO_CUSTODY = reply(452, "4.3.1 the message cannot be stored now; try again later")
 
 
 async def take_content(session: Session, transaction: Transaction, content: bytes) -> Reply:
     """Judge the content of a transaction and take custody of it; returns the reply for all of it."""
     try:
-        async with asyncio.timeout(session.options.data_processing_timeout):
+        with session.deadline(session.options.data_processing_timeout):
             return await _Taking(session, transaction, content).take()
     except TimeoutError:
         return TOO_LONG
@@ -139,7 +140,7 @@ class _Taking:
             draft.arrival.records = reception_records(self.session, draft)
         arrivals = [draft.arrival for draft in drafts]
         await self.session.door.intake.take(arrivals)
-        return reply(250, "2.0.0 OK ids=" + " ".join(arrival.ident for arrival in arrivals))
+        return Reply(250, _TAKEN, "OK ids=" + " ".join([arrival.ident for arrival in arrivals]))
 
     def _look_at_header(self) -> None:
         header = header_section(bytes(self.content[0]))
@@ -315,6 +316,7 @@ class _Taking:
 
     async def _name_queues(self, drafts: list[Draft]) -> None:
         """Name each message's queue, and ask the operator's code about queues that are new."""
+        asks = self.session.handlers.handles("get_queue_config")
         for draft in drafts:
             arrival = draft.arrival
             name = queue_name(arrival)
@@ -322,7 +324,7 @@ class _Taking:
             arrival.queue = str(name)
             if arrival.queue == NULL_QUEUE:
                 arrival.is_queued = False
-            elif arrival.is_queued:
+            elif asks and arrival.is_queued:
                 arrival.queue_config = await self._ask_queue_config(name)
 
     def _check_schedule(self, arrival: Arrival) -> None:
@@ -337,7 +339,7 @@ class _Taking:
 
     async def _ask_queue_config(self, name: QueueName) -> QueueConfig | None:
         handlers = self.session.handlers
-        if not handlers.handles("get_queue_config") or self.session.door.intake.has_queue(str(name)):
+        if self.session.door.intake.has_queue(str(name)):
             return None
         answer = await handlers.ask(
             "get_queue_config", name.domain, name.tenant, name.campaign, name.routing_domain

@@ -8,11 +8,12 @@ those accepted before it; others that were refused have records of their own.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
+from angarium.log.captured import captured_headers, captured_meta
 from angarium.log.records import (
     EnhancedCode,
     Notice,
@@ -23,7 +24,6 @@ from angarium.log.records import (
     rfc3339,
 )
 from angarium.mail.envelope import Recipient
-from angarium.mail.header import Headers, split_content
 from angarium.mail.ident import created_at
 from angarium.mail.status import Reply
 from angarium.policy.decision import DecidedBy, Decision, HandlerPlace
@@ -48,7 +48,7 @@ transaction what it is, and its own: a record with all of them for each of them 
 
 def reception_records(session: Session, draft: Draft) -> list[Record]:
     """The records of one message that is taken: its Reception, and what a report says."""
-    arrival, fate = draft.arrival, draft.fate
+    arrival, fate, log = draft.arrival, draft.fate, session.door.configuration.log
     assert fate is not None
     created = created_at(arrival.ident)
     facts = _facts(session, session.door.clock())
@@ -59,8 +59,8 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
         "size": arrival.size,
         "created": int(created),
         "created_time": rfc3339(created),
-        "meta": captured_meta(session, arrival.meta),
-        "headers": captured_headers(session, draft),
+        "meta": captured_meta(log.meta, arrival.meta),
+        "headers": captured_headers(log.headers, (arrival.prefix, *arrival.content)),
         "decided_by": fate.decided_by,
     }
     facts |= _told(_recipients(session, arrival.envelope.recipients[0], draft.decision), session)
@@ -96,7 +96,7 @@ def rejection_record(
         response=response(answer, _command(event)),
         created=int(now),
         created_time=rfc3339(now),
-        meta=captured_meta(session, session.handlers.connection.meta),
+        meta=captured_meta(session.door.configuration.log.meta, session.handlers.connection.meta),
         decided_by=_who_refused(session, answer, event, limit) or UNSET,
         limit=limit or UNSET,
         report_error=(transaction.fate.report_error if transaction and transaction.fate else None) or UNSET,
@@ -105,13 +105,29 @@ def rejection_record(
 
 
 def _facts(session: Session, now: float) -> dict[str, Any]:
-    """What is said of the session in each of its records."""
+    """What is said of the session in each of its records, and when it is said."""
+    return {
+        **_of_session(session),
+        "handlers": session.handlers.calls.told() or UNSET,
+        "timestamp": int(now),
+        "event_time": rfc3339(now),
+    }
+
+
+def _of_session(session: Session) -> dict[str, Any]:
+    """What is said of the session; made anew when it has learnt something, or a reload has come."""
+    connection = session.handlers.connection
+    if session.told is None or session.told[0] is not connection:
+        session.told = connection, _new_facts(session)
+    return session.told[1]
+
+
+def _new_facts(session: Session) -> dict[str, Any]:
     where, connection = session.whereabouts, session.handlers.connection
-    calls = list(session.handlers.calls)
     tls = connection.tls
     return {
         "session_id": session.ident,
-        "listener": session.door.listener(where.listener).label,
+        "listener": connection.listener,
         "local_address": str(where.local),
         "peer_address": PeerAddress(name=session.helo, addr=where.peer_address),
         "helo": session.helo,
@@ -120,34 +136,9 @@ def _facts(session: Session, now: float) -> dict[str, Any]:
         "tls_cipher": tls.cipher if tls else UNSET,
         "tls_protocol_version": tls.version if tls else UNSET,
         "tls_peer_subject_name": list(tls.peer_subject) if tls and tls.peer_subject else UNSET,
-        "handlers": calls or UNSET,
         "reception_protocol": "ESMTP",
         "nodeid": session.options.hostname,
-        "timestamp": int(now),
-        "event_time": rfc3339(now),
     }
-
-
-def captured_meta(session: Session, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata that the log option `meta` names; a final `*` matches what begins so (reference G8)."""
-    wanted = session.door.configuration.log.meta
-    if not wanted:
-        return {}
-    return {key: value for key, value in meta.items() if any(_matches(pattern, key) for pattern in wanted)}
-
-
-def captured_headers(session: Session, draft: Draft) -> dict[str, Any]:
-    """The header fields that the log option `headers` names; repeated fields become a list (reference G9)."""
-    wanted = [pattern.lower() for pattern in session.door.configuration.log.headers]
-    if not wanted:
-        return {}
-    section, _ = split_content(b"".join([draft.arrival.prefix, *draft.arrival.content]))
-    captured: dict[str, list[str]] = {}
-    spelling: dict[str, str] = {}
-    for name, value in Headers(section):
-        if any(_matches(pattern, name.lower()) for pattern in wanted):
-            captured.setdefault(spelling.setdefault(name.lower(), name), []).append(_text(value))
-    return {name: values[0] if len(values) == 1 else values for name, values in captured.items()}
 
 
 def message_id(content: Sequence[bytes | memoryview]) -> str | None:
@@ -164,10 +155,6 @@ def message_id(content: Sequence[bytes | memoryview]) -> str | None:
 
 _NAME = b"\nmessage-id:"
 _MESSAGE_ID = re.compile(rb"\s*(<[^<>\s]{1,900}>)")
-
-
-def _matches(pattern: str, name: str) -> bool:
-    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
 def _text(value: str) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import lru_cache
+from typing import Any
 
 from angarium.mail.status import Reply, reply
 from angarium.net.connection import Connection, ConnectionTrouble, TimedOut
+from angarium.net.deadline import Deadline
 from angarium.policy.listeners import effective_options
 from angarium.policy.networks import NetworkSet
 from angarium.reception.answers import ANSWERS, limits_of
@@ -63,10 +65,13 @@ class Session:
         self.has_spoken = False
         self._opening: bytes | None = b""
         """What the client said first, until it is known to be no PROXY header."""
+        self.told: tuple[object, dict[str, Any]] | None = None
+        """What its records say of it, and of which state of it (see `record`)."""
         self._take_options()
         self.handlers = Handlers(self)
         self.guard = Guard(self)
-        self.receiver = Receiver(limits_of(self.options), self.offer())
+        self.receiver = Receiver(self._limits, self.offer())
+        self.deadline = Deadline()
         self._waits = False
         self._is_stopping = False
 
@@ -89,6 +94,7 @@ class Session:
             self._part(reply(421, f"4.3.0 {self.options.hostname} technical difficulties"))
         finally:
             self.guard.leave()
+            self.deadline.close()
             self.stream.close()
 
     async def _converse(self) -> None:
@@ -96,7 +102,9 @@ class Session:
         while True:
             event = receiver.next_event()
             if isinstance(event, NeedData):
-                await self._flush()
+                self._send()
+                if self.stream.must_drain:
+                    await self._flush()
                 await self._listen()
             elif isinstance(event, Disconnected):
                 await self._flush()
@@ -141,12 +149,17 @@ class Session:
         if is_header is not None:
             self._opening = None
 
-    async def _flush(self) -> None:
+    def _send(self) -> None:
+        """Write all that was answered, in one go."""
         output = self.receiver.data_to_send()
         if output:
             self.stream.write(output)
-            if self.stream.must_drain:
-                await self.stream.drain(self.options.client_timeout)
+
+    async def _flush(self) -> None:
+        """As `_send`, and wait for a client that does not keep up."""
+        self._send()
+        if self.stream.must_drain:
+            await self.stream.drain(self.options.client_timeout)
 
     def refuse(self, answer: Reply, limit: str | None = None) -> None:
         """End the session, and record why."""
@@ -206,7 +219,7 @@ class Session:
         self.transaction = None
         self.handlers.calls.end_transaction()
         self.guard.end_content()
-        self.receiver.limits = limits_of(self.options)
+        self.receiver.limits = self._limits
 
     def ask_to_stop(self) -> None:
         """End the session; content that is on its way, or being judged, is finished first."""
@@ -241,12 +254,13 @@ class Session:
         self._configuration = self.door.configuration
         self.options = effective_options(self.door.listener(where.listener), where.peer.ip, where.local.ip)
         self.relay_hosts = network_set(self.options.relay_hosts)
+        self._limits = limits_of(self.options)
 
     def _take_configuration(self) -> None:
         """A reload has happened: what it says holds from this command on."""
         self._take_options()
         self.handlers.take_listener(self.door.listener(self.whereabouts.listener).label)
-        self.receiver.limits = limits_of(self.options)
+        self.receiver.limits = self._limits
         self.receiver.extensions = self.offer()
 
     def offer(self) -> Extensions:
@@ -277,7 +291,7 @@ class Session:
         self._take_options()
         self.forget()
         self.handlers = Handlers(self)
-        self.receiver.limits = limits_of(self.options)
+        self.receiver.limits = self._limits
         self.receiver.extensions = self.offer()
 
 

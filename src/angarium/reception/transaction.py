@@ -97,7 +97,7 @@ async def context_of(
     """What a decision reads now, handlers' answers included; a Reply where a handler failed."""
     configuration, options, where = session.door.configuration, session.options, session.whereabouts
     context = Context(
-        listener=session.door.listener(where.listener).label,
+        listener=session.handlers.connection.listener,
         local=where.accepted_local.ip,
         peer=where.peer.ip,
         relay_hosts=session.relay_hosts,

@@ -54,7 +54,7 @@ def _complaint(
         as_whom = f" as {identity}" if identity else ""
         yield f"  {who.peer.ip}{as_whom} on {who.listener.label}, from <{sender or ''}> to <{recipient}>"
     if session.server is not None:
-        calls = session.server.handlers.calls
+        calls = session.server.handlers.calls.told()
         yield from dict.fromkeys(f"  {call.file}:{call.line}: {call.event}: {call.answer}" for call in calls)
     try:
         yield from described(session.decide(sender, recipient))
