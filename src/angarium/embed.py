@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
+from angarium.admin.why import log_folders
+from angarium.log.indexing import Librarian
 from angarium.net.accept import bind
 from angarium.policy.config import ConfigError, Configuration
 from angarium.policy.hooks import Policy
@@ -66,9 +68,13 @@ async def serve(policy: str | Path | Policy, *, allow_open_relay: bool = False) 
     if not isinstance(policy, Policy):
         reloader = Reloader(Path(policy), configuration, shard.take, allow_open_relay=allow_open_relay)
         reloader.start()
+    librarian = Librarian(log_folders(configuration.log))
+    shard.writer.on_finished = librarian.ask
+    librarian.start()
     try:
         yield Server(shard, _addresses(configuration, sockets), reloader)
     finally:
+        await librarian.close()
         if reloader is not None:
             await reloader.close()
         await shard.stop()

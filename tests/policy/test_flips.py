@@ -207,3 +207,14 @@ def test_no_files_of_domains(tmp_path: Path) -> None:
     assert [text.split()[2].partition(":")[0] for text in texts(tmp_path, "", STRANGER, main)] == [
         "main.toml"
     ]
+
+
+def test_an_entry_in_two_files(tmp_path: Path) -> None:
+    """The change names the file in which the option stands, and its line there."""
+    main = MAIN.replace('["domains.toml"]', '["domains.toml", "more.toml"]')
+    (tmp_path / "more.toml").write_text('["e.com"]\nlog_arf = true\n')
+    configuration = make(tmp_path, '# A comment.\n\n["e.com"]\nrelay_to = true\n', main)
+    _, all_flips = found(configuration, STRANGER)
+    assert [
+        (Path(flip.file).name, flip.line, flip.text) for flip in all_flips if flip.action == "replace"
+    ] == [("domains.toml", 4, "relay_to = false")]

@@ -4,8 +4,10 @@ import asyncio
 import signal
 
 import pytest
+from watchfiles import awatch
 
 import angarium
+from angarium.log.index import without_index
 from angarium.policy.config import ConfigError
 from angarium.testing.nexthop import NextHop
 
@@ -169,3 +171,22 @@ def test_a_server_that_cannot_start_leaves_nothing_open(main_file):
                     pass
 
     asyncio.run(main())
+
+
+def test_the_log_is_indexed(main_file):
+    """What an earlier run has logged is indexed meanwhile, so that `why` finds it at once."""
+
+    async def run(condition):
+        async with angarium.serve(main_file) as server:
+            talk = await Talk.to(server.listeners["public"])
+            assert (await talk.rcpt("user@elsewhere.example")).startswith("550")
+            await talk.close()
+            async with asyncio.timeout(10):
+                async for _ in awatch(main_file.parent, rust_timeout=100, yield_on_timeout=True):
+                    if condition():
+                        break
+
+    asyncio.run(run(lambda: True))
+    logs = main_file.parent / "logs"
+    assert without_index([logs])
+    asyncio.run(run(lambda: not without_index([logs])))

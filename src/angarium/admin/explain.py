@@ -19,6 +19,7 @@ import msgspec
 from angarium.admin.rehearsal import NAME, Answer, Outcome, Play, rehearse
 from angarium.delivery.plan import NoRoute
 from angarium.delivery.resolve import PROHIBITED_HOSTS, Own, Rules, resolve
+from angarium.lua.changes import change_in_lua, flip_in_lua
 from angarium.mail.address import Address, AddressError
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.status import Reply
@@ -27,7 +28,7 @@ from angarium.net.local import is_local_address
 from angarium.policy.bindings import parse_socket
 from angarium.policy.config import Configuration, Listener, QueueConfig, Source
 from angarium.policy.decision import Check, DecidedBy
-from angarium.policy.flips import flips
+from angarium.policy.flips import Change, Flip, flips
 from angarium.policy.hooks import HandlerCall, Hooks
 from angarium.policy.networks import IPAddress, canonical_address, parse_address
 from angarium.policy.route import QueueName, RouteError, next_hop
@@ -199,7 +200,7 @@ class _Telling:
         if answer.context is None:
             return []
         found = flips(self._configuration, answer.context, count_lines)
-        return [msgspec.to_builtins(flip) for flip in found]
+        return [msgspec.to_builtins(flip) for flip in map(_as_written, found) if flip is not None]
 
     # Where it would go
 
@@ -282,6 +283,26 @@ def _verdict(answer: Answer) -> str:
     if answer.decision is not None and answer.reply.code == answer.decision.reply.code:
         return answer.decision.verdict.value
     return "defer" if answer.reply.is_transient else "refuse"
+
+
+def _as_written(flip: Flip) -> Flip | None:
+    """A flip in the language of the file that it changes."""
+    also = [_change_as_written(change) for change in flip.also]
+    if None in also:
+        return None
+    whole = msgspec.structs.replace(flip, also=tuple(change for change in also if change is not None))
+    return flip_in_lua(whole, _lines(flip.file)) if flip.file.endswith(".lua") else whole
+
+
+def _change_as_written(change: Change) -> Change | None:
+    return change_in_lua(change, _lines(change.file)) if change.file.endswith(".lua") else change
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return []
 
 
 def count_lines(file: str) -> int:

@@ -15,11 +15,14 @@ from angarium.policy.load import find_log, find_main_file, load
 Config = Annotated[
     Path | None,
     typer.Option(
-        "-c", "--config", help="The configuration; ./angarium.toml or /etc/angarium/angarium.toml otherwise."
+        "-c",
+        "--config",
+        help="The configuration: TOML, JSON, Python or Lua; ./angarium.toml or /etc/angarium/angarium.toml "
+        "otherwise.",
     ),
 ]
 ConfigArgument = Annotated[
-    Path | None, typer.Argument(metavar="CONFIG", help="The configuration: TOML, JSON or Python.")
+    Path | None, typer.Argument(metavar="CONFIG", help="The configuration: TOML, JSON, Python or Lua.")
 ]
 
 

@@ -268,7 +268,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             parse_next_hop(text, is_trusted=True)
 
 
-class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
+class QueueConfig(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """The options of one scheduled queue (reference 8.3); also what `get_queue_config` returns.
 
     Durations are seconds. Raises ValueError for a duration or limit that is not above zero and for a

@@ -7,7 +7,7 @@ answer, stands here because it is an input of every decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum, StrEnum
 from typing import Literal
 
@@ -99,11 +99,27 @@ class ListenerDomain:
         return hash(self._values())
 
     def __repr__(self) -> str:
-        parts = (f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        parts = (f"{name}={_written(value)!r}" for name, value in self._on())
         return f"ListenerDomain({', '.join(parts)})"
+
+    def _on(self) -> Iterator[tuple[str, object]]:
+        """What differs from an answer that allows nothing."""
+        for name in ("relay_to", "relay_from", "relay_from_authz", "log_oob", "log_arf"):
+            value = getattr(self, name)
+            if value and value is not LogMode.IGNORE:
+                yield name, value
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)
+
+
+def _written(value: object) -> object:
+    """A value as it is given."""
+    if isinstance(value, LogMode):
+        return value.value
+    if isinstance(value, NetworkSet):
+        return [str(network) for network in value]
+    return sorted(value) if isinstance(value, frozenset) else value
 
 
 def _items(option: str, values: Iterable[object]) -> list[object]:

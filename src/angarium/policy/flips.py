@@ -245,8 +245,8 @@ class _Edit:
         setting: Setting[Any] | None = getattr(entry, self._option) if entry is not None else None
         exact = [found for found in entry.found if found.kind is KeyKind.EXACT] if entry is not None else []
         if setting is not None and setting.kind is KeyKind.EXACT:
-            place = next(found for found in exact if found.section == setting.section)
-            yield self._in_place(place, setting.source)
+            stands = next(found for found in exact if found.section == setting.section)
+            yield self._in_place(stands, setting.source)
         elif exact:
             yield self._in_place(exact[0], None)
         else:
@@ -255,7 +255,10 @@ class _Edit:
     def _in_place(self, found: Found, source: Source | None) -> _Step:
         """Change the option's line in an entry of the domain's own, or give it one."""
         level = self._level(found.section)
-        shape = self._shape_of(level, found)
+        row = self._row(level, None if source is None else source.file)
+        shape = self._world.domains.shapes[row >> LINE_BITS]
+        place = Source(self._world.domains.files[shape.file], row & ((1 << LINE_BITS) - 1))
+        found = msgspec.structs.replace(found, source=place)
         file, begin = found.source.file, found.source.line
         options: Options = ((self._option, self._raw, 0),)
         if shape.options and not any(delta for _, _, delta in shape.options):
@@ -299,10 +302,12 @@ class _Edit:
         context = self._world.context
         return self._world.domains.scope(context.listener, context.local)
 
-    def _shape_of(self, level: Table, found: Found) -> Shape:
-        one = _rows(level.exact[self._domain])[-1]
-        assert found.kind is KeyKind.EXACT
-        return self._world.domains.shapes[one >> LINE_BITS]
+    def _row(self, level: Table, file: str | None) -> int:
+        """The entry's row in this file, where it stands in several; else the last, which wins."""
+        tables = self._world.domains
+        rows = _rows(level.exact[self._domain])
+        own = [row for row in rows if tables.files[tables.shapes[row >> LINE_BITS].file] == file]
+        return (own or rows)[-1]
 
     def _changed(
         self, level: Table, file: int, found: Found, rows: tuple[int, ...], options: Options

@@ -321,7 +321,7 @@ class Hooks:
             raise
         except BaseException as error:  # noqa: BLE001 - a handler's error costs one command, never a session
             raise _failure(handler, started, error) from None
-        return answer, _account(handler, started, repr(answer))
+        return answer, _account(handler, started, _told(answer))
 
     async def _answer(self, handler: Handler, args: tuple[Any, ...]) -> Any:
         if handler.in_thread:
@@ -398,6 +398,10 @@ def _check_answer(handler: Handler, answer: Any) -> None:
         return
     expected = [kind.__name__ for kind in event.answers] + (["None"] if event.may_be_none else [])
     raise TypeError(f"returned {type(answer).__name__}: return {' or '.join(expected)}")
+
+
+def _told(answer: object) -> str:
+    return "nothing" if answer is None else repr(answer)
 
 
 def _failure(handler: Handler, started: float, error: BaseException) -> HandlerFailed:

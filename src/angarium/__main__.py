@@ -1,0 +1,5 @@
+"""`python -m angarium`: the command `angarium`."""
+
+from angarium.cli import main
+
+main()
