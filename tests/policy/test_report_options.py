@@ -64,7 +64,7 @@ def test_a_changed_rule_file_changes_the_configuration(tmp_path: Path) -> None:
     [
         ("[rules]\nA = ['(']\n", "own.toml:2: not an RE2 pattern: missing )"),
         ("[rules]\nA = \n", "own.toml:2: not valid"),
-        ("# mine\n[rule]\n", "own.toml:2: Object contains unknown field `rule`"),
+        ("# mine\n[rule]\n", "own.toml:2: no table of a rule file: `rule`"),
     ],
 )
 def test_problems_of_rules_have_file_and_line(tmp_path: Path, rules: str, problem: str) -> None:
