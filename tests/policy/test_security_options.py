@@ -10,6 +10,7 @@ import trustme
 from angarium.policy.config import ConfigError
 from angarium.policy.listeners import effective_options
 from angarium.policy.load import load
+from angarium.policy.source import shown_path
 from angarium.policy.users import Users
 from angarium.wire.sasl import ScramKeys
 
@@ -249,3 +250,19 @@ def test_users_show_nothing():
     """No verifier stands in the text form of users or keys."""
     keys = ScramKeys.derive("secret", b"0123456789abcdef")
     assert (repr(keys), repr(Users({"ben": keys}))) == ("ScramKeys()", "Users(1)")
+
+
+def test_users_that_everybody_may_read(tmp_path):
+    """Verifiers that every user of the machine can read are told, with what to do; our own alone are not."""
+    (tmp_path / "angarium.toml").write_text(
+        'postmaster = "o@e.test"\n[[listener]]\nlisten = "127.0.0.1:25"\n[policy]\nusers = ["users.toml"]\n'
+    )
+    users = tmp_path / "users.toml"
+    users.write_text("")
+    told = {}
+    for mode in (0o644, 0o640):
+        users.chmod(mode)
+        told[mode] = [problem.text for problem in load(tmp_path / "angarium.toml").problems]
+    assert [text for text in told[0o644] if text not in told[0o640]] == [
+        "every user of this machine can read its verifiers: chmod o-r " + shown_path(users)
+    ]

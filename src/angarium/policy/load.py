@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -271,6 +272,7 @@ class _Loading:
         domains, queues = self._read_tables(lists, listeners)
         self._written.domains = domains
         users = self._small(lists, "users", load_users)
+        self._check_secrecy(lists)
         shaping = self._small(lists, "shaping", load_shaping)
         egress = self._small(lists, "egress", load_egress)
         self._check_pools(queues, egress)
@@ -296,6 +298,15 @@ class _Loading:
             files=(*self._files, *self._reader.attached),
             empty_files=tuple(self._empty),
         )
+
+    def _check_secrecy(self, lists: Options) -> None:
+        """Verifiers that everybody may read are guessed at leisure."""
+        for name in lists.values.get("users", ()):
+            path = Path(self._path(name))
+            if path.is_file() and path.stat().st_mode & stat.S_IROTH:
+                shown = shown_path(path)
+                text = f"every user of this machine can read its verifiers: chmod o-r {shown}"
+                self.problems.append(Problem(Source(shown, 1), text, is_error=False))
 
     def _read_recipients(self, domains: PolicyTables) -> None:
         """Read the files that say who exists at a domain, unless they came with the tables."""
