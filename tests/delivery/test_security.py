@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from angarium.delivery.outcome import Kind, Stage
+from angarium.delivery.plan import Demand
 from angarium.net.dane import Tlsa, is_promised, usable
 from angarium.net.dns import DnsResolver
 from angarium.net.mta_sts import Policy
@@ -183,3 +184,19 @@ def test_what_dnssec_vouches_for():
     assert (plain.records, plain.is_secure) == (('"Ab Cd"',), False)
     assert secure.is_secure
     assert again.is_secure
+
+
+@pytest.mark.parametrize(
+    ("demand", "is_kept"),
+    [
+        (Demand("none"), True),
+        (Demand("offered"), False),
+        (Demand("required", verify=True), True),
+        (Demand("required", why="TLSA records that nobody can use"), False),
+    ],
+)
+def test_credentials_go_to_hosts_that_prove_who_they_are(demand, is_kept):
+    """Whatever else asks for TLS, a host that has proved nothing is told no password."""
+    asked = demand.for_credentials()
+    assert (asked == demand) is is_kept
+    assert asked.verify or asked.tls == "none"

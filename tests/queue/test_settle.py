@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from angarium.delivery.outcome import EXPIRED, Stage, cut_reply
@@ -68,5 +69,20 @@ def test_what_is_not_tried_has_its_turn_later(run):
         rooms.settle(ident, verdict)
         assert rooms.scheduler.find(ident).is_waiting
         assert rooms.scheduler.find(ident).due == clock.now() + 1
+
+    run(test)
+
+
+def test_a_delay_is_told_though_nothing_was_tried(run):
+    """A sender who is to hear of a delay hears of it too where the site is left alone."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept(sender="a@customer.example")
+        message = rooms.scheduler.find(ident)
+        message.queue.config = msgspec.structs.replace(message.queue.config, dsn_delay=60.0)
+        clock.elapsed += 61
+        rooms.settle(ident, Verdict(kind=TRANSIENT, reply=EXPIRED, retry_after=clock.now() + 60))
+        await rooms.settlement.close()
+        assert [message.recipient.address.domain for message in rooms.yard.messages()] == ["customer.example"]
 
     run(test)

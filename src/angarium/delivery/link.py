@@ -185,10 +185,9 @@ class Link:
 
     def _in_force(self) -> Demand:
         """What is asked for; credentials are for those who prove who they are."""
-        demand = self._demand
-        if self._options.auth is not None and demand.tls == "offered" and not self._is_loopback:
-            return Demand("required", verify=True, why="auth")
-        return demand
+        if self._options.auth is not None and not self._is_loopback:
+            return self._demand.for_credentials()
+        return self._demand
 
     @property
     def _is_loopback(self) -> bool:

@@ -25,6 +25,15 @@ class Demand(msgspec.Struct, frozen=True):
     why: str = ""
     """What requires it, for people."""
 
+    def for_credentials(self) -> Demand:
+        """The same where credentials go this way: the host proves who it is, unless there is no TLS at all.
+
+        TLSA records that nobody can use ask for TLS and prove nothing (RFC 7672 section 2.2).
+        """
+        if self.tls == "none" or self.verify or self.tlsa:
+            return self
+        return Demand("required", verify=True, why="auth")
+
 
 class Host(msgspec.Struct, frozen=True):
     """One host of a plan. `name` is its DNS name, or the address literal that stands for it."""

@@ -172,6 +172,9 @@ class DnsResolver:
             found = await self._dns.resolve(name, kind, search=False, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN as error:
             return NoSuchDomain(f"{name}: no such domain"), _negative_ttl(error)
+        except dns.resolver.LifetimeTimeout as error:
+            seconds = float(error.kwargs.get("timeout", 0.0))
+            return DnsTrouble(f"{name} {kind}: no name server answered within {seconds:.1f} s"), TROUBLE_TTL
         except (dns.exception.DNSException, OSError) as error:
             return DnsTrouble(f"{name} {kind}: {error}"), TROUBLE_TTL
         ttl = float(found.chaining_result.minimum_ttl)

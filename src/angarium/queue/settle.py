@@ -218,7 +218,7 @@ class Settlement:
         message.due = due
         if not outcome.was_attempted:
             self.tell_delay(message, f"{outcome.site} is left alone: {outcome.reply}")
-        if outcome.was_attempted and owes_delay(message, now):
+        if owes_delay(message, now):
             message.make_special().delay_told = True
             self._tell(self._notice(message, outcome, Action.DELAYED))
         last = message.queue.last = " ".join(str(outcome.reply).split())
