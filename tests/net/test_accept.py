@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from angarium.net.accept import Acceptor, BindError, bind, split_listen
+from angarium.net.accept import Acceptor, BindError, bind, bind_together, split_listen
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,30 @@ def test_accepting_goes_on_after_the_descriptors_ran_out(caplog):
         acceptor.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_several_sockets_on_one_port(address):
+    """Port 0 is one port for all; the kernel shares connections out among them, and strangers cannot join."""
+    socks = bind_together(f"{address}:0", 3)
+    names = {sock.getsockname() for sock in socks}
+    assert len(names) == 1
+    (name,) = names
+    clients = [socket.create_connection(name[:2]) for _ in range(60)]
+    accepted = [_accept_all(sock) for sock in socks]
+    assert sum(accepted) == 60
+    assert min(accepted) > 0
+    with pytest.raises(BindError, match=f":{name[1]}"):
+        bind_together(f"{address}:{name[1]}", 2)
+    for sock in (*clients, *socks):
+        sock.close()
+
+
+def _accept_all(sock):
+    accepted = 0
+    while True:
+        try:
+            sock.accept()[0].close()
+        except BlockingIOError:
+            return accepted
+        accepted += 1

@@ -57,7 +57,10 @@ class Crew:
         """In force."""
         self._path = path
         self._on_finished = on_finished
-        self.members = [Member(number, each) for number, each in enumerate(sockets)]
+        self.members = [
+            Member(number, each, has_own_sockets=_are_own(each, sockets))
+            for number, each in enumerate(sockets)
+        ]
         self._lender = Lender(self._tell_lease)
         self._busy = asyncio.Lock()
         """Held while workers change from one configuration to the next, or one begins with it."""
@@ -116,6 +119,7 @@ class Crew:
         except WorkerTrouble as trouble:
             after = min(pause * 2, MAX_PAUSE)
             log.error("worker %d cannot start: %s; trying again in %g s", member.number, trouble, after)
+            member.rest()
             member.ask_to_stop()
             await member.end(0.0)
             return False
@@ -213,6 +217,12 @@ class Crew:
             {"number": one.number, "pid": one.pid, "ready": one.is_ready, "starts": one.starts}
             for one in self.members
         ]
+
+
+def _are_own(mine: Sockets, all_sockets: Sequence[Sockets]) -> bool:
+    """Whether no other worker serves the same sockets, as where the service manager passed them."""
+    others = {id(sock) for each in all_sockets if each is not mine for sock in each.values()}
+    return not any(id(sock) in others for sock in mine.values())
 
 
 async def _limited(call: Awaitable[Payload]) -> Payload:

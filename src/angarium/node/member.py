@@ -2,7 +2,7 @@
 
 The process is begun with exec, and not forked: it runs the operator's code from the beginning, whatever
 threads and connections that has, and shares no event loop with anybody. The supervisor keeps the sockets open
-too, so that connections wait while the worker is begun again.
+too, so that connections wait while the worker is begun again; where that fails, the other workers get them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import suppress
 
 import msgspec
 
+from angarium.net.accept import BACKLOG
 from angarium.node.channel import CallFailed, Channel, ChannelClosed, Note, Payload
 from angarium.node.words import Begin, Built
 
@@ -35,11 +36,13 @@ class Member:
     channel: Channel
     built: Built
 
-    def __init__(self, number: int, sockets: Sockets) -> None:
+    def __init__(self, number: int, sockets: Sockets, *, has_own_sockets: bool = True) -> None:
         self.number = number
         self.starts = 0
         self.is_ready = False
         self._sockets = sockets
+        self._own = tuple(sockets.values()) if has_own_sockets else ()
+        self._is_resting = False
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
         self._answer: asyncio.Future[Built] | None = None
@@ -94,6 +97,7 @@ class Member:
 
     async def open(self, orders: Sequence[bytes]) -> None:
         """Let it serve; raises WorkerTrouble."""
+        self._listen_again()
         try:
             await self.channel.call("open", orders)
         except (CallFailed, ChannelClosed) as trouble:
@@ -110,6 +114,20 @@ class Member:
             with suppress(ValueError):
                 return signal.Signals(-status).name
         return f"status {status}"
+
+    def rest(self) -> None:
+        """Let the others have its connections: it will not be there soon."""
+        if not self._is_resting:
+            self._is_resting = True
+            for sock in self._own:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RD)  # it listens no more, and keeps its address
+
+    def _listen_again(self) -> None:
+        if self._is_resting:
+            self._is_resting = False
+            for sock in self._own:
+                sock.listen(BACKLOG)
 
     def close_sockets(self) -> None:
         """Let nobody wait for this worker any more."""
