@@ -74,6 +74,10 @@ class Stand:
         errors = self.folder / "stderr.txt"
         return errors.read_text(errors="replace")[-2000:] if errors.exists() else "nothing"
 
+    def delivered(self) -> int:
+        """Messages that the next hop has."""
+        return self._next_hop.count()
+
     def memory(self) -> int:
         """Octets of the server."""
         return memory_of_tree(self.server.pid)
