@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from angarium.policy import reload as module
-from angarium.policy.config import ConfigError, Configuration
+from angarium.policy.config import ConfigError, Configuration, Problem, Source
 from angarium.policy.load import load
 from angarium.policy.queue_transfer import QueueReceiver, queues_to_chunks
 from angarium.policy.queues import load_queues
@@ -398,3 +398,30 @@ async def test_configuration_that_cannot_be_put_in_force(
     assert (result.taken, result.hash) == (False, load("main.toml").hash)
     assert "main.toml:1: cannot be put in force" in str(result.problems[0])
     assert "stays in force" in errors(caplog)[-1]
+
+
+@asynchronous
+async def test_who_takes_it_may_refuse(folder: Path) -> None:
+    """Taking may need time, and what is refused by who takes it changes nothing: its reasons are told."""
+    server = Server(Path("main.toml"))
+    before = server.reloader.configuration
+
+    async def refuse(configuration: Configuration) -> None:
+        await asyncio.sleep(0)
+        raise ConfigError([Problem(Source("main.toml", 1), "worker 1: no")], configuration.files)
+
+    async def take(configuration: Configuration) -> None:
+        await asyncio.sleep(0)
+        server.taken.append(configuration)
+
+    (folder / "domains.toml").write_text('["example.org"]\nrelay_to = true\n')
+    server.reloader._take = refuse
+    result = await server.reloader.reload()
+    assert (result.taken, [str(problem) for problem in result.problems]) == (
+        False,
+        ["main.toml:1: worker 1: no"],
+    )
+    assert server.reloader.configuration is before
+    server.reloader._take = take
+    assert (await server.reloader.reload()).taken
+    assert server.has("example.org")
