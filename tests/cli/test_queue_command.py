@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import smtplib
 from pathlib import Path
 
 from .house import angarium, serving, write
@@ -27,3 +28,23 @@ def test_orders_by_command(tmp_path: Path) -> None:
         assert angarium("queue", "find", "-c", config, "--recipient", "x@example.com").returncode == 1
         assert angarium("queue", "dance", "-c", config).returncode == 2
         assert "every message" in angarium("queue", "delete", "-c", config).stderr
+
+
+def test_a_message_by_command(tmp_path: Path) -> None:
+    """`why` tells what a queued message waits for; `queue` shows it, says what it would do, and does it."""
+    config = write(tmp_path)
+    with serving(config) as server:
+        with smtplib.SMTP("127.0.0.1", server.port, timeout=10) as client:
+            client.sendmail("someone@sender.example", "b@example.com", "Subject: x\r\n\r\nx\r\n")
+        [row] = json.loads(
+            angarium("queue", "find", "-c", config, "--recipient", "B@Example.COM.", "--json").stdout
+        )
+        why = angarium("why", row["id"], "-c", config).stdout
+        assert "still queued in example.com after" in why
+        assert f"id: {row['id']}" in angarium("queue", "show", row["id"], "-c", config).stdout
+        tried = angarium("queue", "delete", row["id"], "-c", config, "--dry-run").stdout
+        assert "would concern 1 message" in tried
+        wrong = angarium("queue", "reroute", row["id"], "-c", config, "--to", "!not a domain")
+        assert (wrong.returncode, "is no routing domain" in wrong.stderr) == (1, True)
+        assert angarium("queue", "show", "-c", config).returncode == 2
+        assert angarium("queue", "delete", row["id"], "-c", config).stdout == "1 message deleted\n"

@@ -99,6 +99,7 @@ def test_later_files_win(tmp_path):
         ("[default]\nuse_lmtp = true", "2: use_lmtp is a matter of the queue here"),
         ("[provider.p]\nconnection_limit = 1", "1: p has no MX hosts"),
         ("[domain.'a b']\n", "1: 'a b' is not a domain"),
+        ("[domain.'127.0.0.1']\n", "1: 127.0.0.1 looks like an address: write [domain.'[127.0.0.1]']"),
         (
             "[default]\nauth = { username = 'us', password = 'hunter2' }",
             "2: auth: write { username = 'us', password_env",

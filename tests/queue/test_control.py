@@ -213,7 +213,7 @@ def test_reevaluate(serve):
 
     async def test(house):
         ask = await waiting(house, "b@one.example")
-        await ask("suspend", selector={"domain": "one.example"}, reason="look first", name="s")
+        await ask("suspend", selector={"sender": SENDER}, reason="look first", name="s")
         await ask("reroute", selector={"domain": "one.example"}, queue="two.example", reason="a mistake")
         assert await ask.ids(queue="two.example") == await ask.ids(domain="two.example") != []
         assert (await ask("reevaluate", selector={"domain": "two.example"}))["count"] == 1

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from angarium.admin.control import RequestError
-from angarium.mail.address import Address, AddressError, normalize_domain
+from angarium.mail.address import AddressError, normalize_domain
 from angarium.policy.route import RouteError, parse_next_hop, parse_queue_name
 from angarium.queue.order import Selector
 
@@ -76,11 +76,10 @@ def _domain(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    if text == "<>":
+    local_part, at, domain = text.rpartition("@")
+    if not at:
         return text
     try:
-        if text.startswith("@"):
-            return "@" + normalize_domain(text[1:])
-        return str(Address.parse(text)) if "@" in text else text
+        return f"{local_part}@{normalize_domain(domain)}"
     except AddressError as error:
         raise RequestError(f"{error}: write 'ann@example.com', '@example.com' or '<>'") from None

@@ -262,6 +262,9 @@ class _Reading:
             )
             reader.problem(text, *path)
             return
+        if domain.rpartition(".")[2].isdigit():
+            reader.problem(f"{key} looks like an address: write [domain.'[{key}]']", *path)
+            return
         self.domains[domain] = self.domains.get(domain, {}) | level
 
 
