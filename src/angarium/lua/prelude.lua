@@ -85,15 +85,23 @@ local function weigh(first, ...)
   end
 end
 
-local host = {}
-for name, f in pairs(given_host) do
-  host[name] = function(...)
-    if not LOOKED_AT[name] then
+local function weighed(f)
+  return function(...)
+    local first, _, third = ...
+    if third ~= nil or type(first) == 'string' then
       weigh(...)
     end
     unlimited()
     return after(f(...))
   end
+end
+
+local host = {}
+for name, f in pairs(given_host) do
+  host[name] = LOOKED_AT[name] and function(...)
+    unlimited()
+    return after(f(...))
+  end or weighed(f)
 end
 
 bound_library(string, table, charge, host, checked, getmetatable_raw)
