@@ -72,9 +72,9 @@ def test_shown() -> None:
 
 
 def test_orders() -> None:
-    """An order that stands everywhere is one, the oldest first."""
-    noon, move = {"name": "noon", "created": 1.0}, {"name": "move", "created": 2.0}
-    assert merge("suspensions", [[move, noon], [noon, move]], 10) == [noon, move]
+    """An order that stands everywhere is one, the oldest first, and holds what all have under it."""
+    noon, move = {"name": "noon", "created": 1.0, "holds": 2}, {"name": "move", "created": 2.0, "holds": None}
+    assert merge("suspensions", [[move, noon], [noon, move]], 10) == [noon | {"holds": 4}, move]
     assert merge("cancel", [{"cancelled": "noon"}], 10) == {"cancelled": "noon"}
 
 

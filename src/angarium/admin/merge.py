@@ -88,9 +88,13 @@ def _shown(answers: Sequence[Value], limit: int) -> Value:
 
 
 def _orders(answers: Sequence[list[Value]]) -> list[Value]:
-    """Every worker has every order."""
-    orders = _by_name("name", (order for answer in answers for order in answer), lambda same: same[0])
+    """Every worker has every order, and holds its own messages under it."""
+    orders = _by_name("name", (order for answer in answers for order in answer), _order)
     return sorted(orders, key=lambda order: float(order["created"]))
+
+
+def _order(same: Sequence[Value]) -> Value:
+    return same[0] | {"holds": None if same[0]["holds"] is None else _sum("holds", same)}
 
 
 def _changes(answers: Sequence[Value]) -> Value:
