@@ -8,9 +8,11 @@ SECONDS ?= 600
 JOBS ?= 2
 DIALOGUES ?= 10000
 SEED ?= 1
+SOAK ?= 600
+PYSPY := "$(shell sed -n 's/^ *"\(py-spy[^"]*\)".*/\1/p' pyproject.toml)"
 ATHERIS := "$(shell sed -n 's/^ *"\(atheris[^"]*\)".*/\1/p' pyproject.toml)"
 
-.PHONY: run test check static fix prove-explain fuzz atheris differential audit sbom bench score lock clean
+.PHONY: run test check static fix prove-explain fuzz atheris differential audit sbom bench bench-peers profile py-spy score lock clean
 .DEFAULT_GOAL := help
 
 help:  ## says what there is
@@ -61,8 +63,19 @@ audit:  ## asks for known faults of the dependencies (needs the network)
 sbom: $(READY)  ## writes what a release is made of: build/angarium.cdx.json (CycloneDX)
 	$(BIN)/python packaging/sbom.py build/angarium.cdx.json
 
-bench: $(READY)  ## measures, beside peers that are installed; prints ratios
-	$(BIN)/python -m bench
+bench: $(READY)  ## measures (25 minutes): all, or BENCH=compare, latency, spikes, growth, soak; QUICK=1; SOAK=seconds
+	@SOAK=$(SOAK) $(BIN)/python -m bench $(BENCH) $(if $(QUICK),--quick)
+
+bench-peers: $(READY)  ## fetches the servers to compare with into build/peers, and installs none
+	$(BIN)/python -m bench.peers.unpacked
+
+profile: $(READY) py-spy  ## microseconds for each step of a message's walk, and instructions of the pure parts
+	@$(BIN)/python -m bench.profile $(PROFILE)
+	@echo
+	@$(BIN)/python -m bench.instructions
+
+py-spy: $(READY)
+	-@$(BIN)/python -m pip install -q --disable-pip-version-check $(PYSPY)
 	$(BIN)/python -m bench.queue_size
 
 score: $(READY)  ## how well reports are read, beside other readers (needs the shared mail collections)

@@ -89,6 +89,8 @@ def _traced(folder: Path, seconds: float, rate: float) -> str:
     result, early, late = folder / "traced.json", seconds / 3, seconds * 0.9
     program = (sys.executable, "-m", "bench.traced", str(result), str(early), str(late))
     with Stand(folder / "traced", partial(_start_traced, program)) as stand:
+        stand.send(*_MIXTURE, "--messages", "500", "--rate", str(rate))
+        result.with_suffix(".go").touch()
         sent = stand.send(*_MIXTURE, "--duration", f"{seconds}s", "--rate", str(rate))
         wait_for(result.exists, "the traces", seconds=60)
     found = json.loads(result.read_text())

@@ -1,7 +1,7 @@
-"""`python -m bench.traced FILE EARLY LATE run CONFIG`: `angarium`, and what its objects hold.
+"""`python -m bench.traced FILE EARLY LATE run CONFIG`: a server that tells what its objects hold.
 
-Takes the traces of all allocations EARLY and LATE seconds after the start, and writes to FILE as JSON which
-lines hold more than before. One process only: workers of a crew are not traced.
+Takes the traces of all allocations EARLY and LATE seconds after FILE.go appears, and writes to FILE as JSON
+which lines hold more than before. One process only: workers of a crew are not traced.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ LINES = 12
 
 def watch(path: Path, early: float, late: float) -> None:
     """Wait, look, wait, look, and write the difference."""
+    while not path.with_suffix(".go").exists():
+        time.sleep(0.1)
     time.sleep(early)
     before = _look()
     time.sleep(late - early)
