@@ -21,6 +21,7 @@ from angarium.policy.load import load
 from angarium.queue.message import State, Stored, encode
 from angarium.shard import Shard
 from angarium.spool.store import Store
+from bench.markdown import table
 
 MESSAGES = 1_000_000
 DOMAINS = 1000
@@ -103,14 +104,16 @@ def main() -> None:
     if len(sys.argv) > 2:
         print(json.dumps(asyncio.run(take_up(Path(sys.argv[2])))))
         return
-    messages = int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES
-    with tempfile.TemporaryDirectory(prefix="angarium-bench-") as folder:
+    asked = [argument for argument in sys.argv[1:] if argument != "--quick"]
+    messages = int(asked[0]) if asked else MESSAGES // 10 if "--quick" in sys.argv else MESSAGES
+    with tempfile.TemporaryDirectory(prefix="angarium-bench-", dir="/var/tmp") as folder:
         (Path(folder) / "main.toml").write_text(CONFIG)
-        print(f"made {messages:,} messages in {fill(Path(folder), messages):.0f} s")
+        print(f"Made {messages:,} messages in {fill(Path(folder), messages):.0f} s.\n")
         command = [sys.executable, "-m", "bench.queue_size", "0", folder]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for name, value in json.loads(said).items():
-        print(f"{name:20} {value:,.3f}" if isinstance(value, float) else f"{name:20} {value:,}")
+    figures = json.loads(said).items()
+    rows = [(name, f"{value:,.3f}" if isinstance(value, float) else f"{value:,}") for name, value in figures]
+    print(table(["a queue taken up", "figure"], rows))
 
 
 if __name__ == "__main__":
