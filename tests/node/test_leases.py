@@ -9,49 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.node.leases import Back, Broker, Slots, Want
-from angarium.node.lender import Lender
-from angarium.node.shares import Ledger
 from angarium.policy.throttle import Rate, Throttle
 from angarium.testing.clock import VirtualClock
+from tests.node.wire import Wire
 
 SITE = "mx.example.com"
-
-
-class Wire:
-    """Workers and their lender; each way to a worker keeps its order, and takes its time."""
-
-    def __init__(self, chance):
-        self.lender = Lender(self._to_worker)
-        self.workers = {}
-        self._chance = chance
-        self._arrives = {}
-
-    def add(self, number):
-        """One more worker."""
-        ledger = self.workers[number] = Ledger(lambda asks: self._to_lender(number, ledger, asks))
-        return ledger
-
-    def kill(self, number):
-        """A worker is no more: what it said arrives still, and then the lender learns it."""
-        ledger = self.workers.pop(number)
-        self._later(("up", number), self._gone, number, ledger)
-
-    def _gone(self, number, ledger):
-        self.lender.leave(number)
-
-    def _to_lender(self, number, ledger, asks):
-        if self.workers.get(number) is ledger:
-            self._later(("up", number), self.lender.hear, number, asks)
-
-    def _to_worker(self, number, answers):
-        if number in self.workers:
-            self._later(("down", number), self.workers[number].take, answers)
-
-    def _later(self, way, act, *args):
-        loop = asyncio.get_running_loop()
-        at = max(self._arrives.get(way, 0.0), loop.time() + self._chance.uniform(0.0, 0.02))
-        self._arrives[way] = at + 1e-6
-        loop.call_at(at, act, *args)
 
 
 class User:

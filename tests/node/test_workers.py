@@ -245,7 +245,7 @@ def test_fewer_and_more_workers(tmp_path):
             async with node(tmp_path, workers=2, queues=route) as server:
                 assert [order["name"] for order in await server.queue("suspensions")] == ["move"]
                 await server.queue("cancel", what="move")
-                assert (await server.queue("retry", everything=True))["count"] == MANY
+                await server.queue("retry", everything=True)
                 await hop.until(lambda: len(hop.taken) == MANY, limit=60)
                 assert (await server.queue("suspensions")) == []
                 assert await server.stop() == 0

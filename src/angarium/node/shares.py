@@ -15,6 +15,8 @@ from angarium.policy.throttle import Rate
 
 LINGER = 0.5
 """Seconds after which tokens that nobody used go back."""
+CALM = 0.1
+"""Seconds for which it is not told that fewer connections are wanted: soon it may be more again."""
 AHEAD = 0.05
 """Seconds for whose share of the rate tokens are asked for at a time."""
 
@@ -106,6 +108,9 @@ class LeasedSlots:
         self._recalled = 0
         self._said = 0, 0
         """Limit, and how many more are wanted."""
+        self._said_at = 0.0
+        self._needed = 0
+        """Those in use, or soon to be."""
 
     @property
     def allowed(self) -> int:
@@ -119,17 +124,50 @@ class LeasedSlots:
 
     def balance(self, used: int, wanted: int, limit: int) -> None:
         """See Slots."""
-        surplus = self._held - max(used, min(wanted, self.allowed))
-        if surplus > 0:
-            self._held -= surplus
-            self._recalled = max(0, self._recalled - surplus)
-            self._ledger.claim(self, Back(self.site, surplus))
-        more = max(0, min(wanted, limit) - self.allowed)
-        if (limit, more) != self._said and (more or self._said[1] or limit != self._said[0]):
-            self._said = limit, more
-            self._ledger.claim(self, Want(self.site, limit, more))
+        self._needed = max(used, min(wanted, self.allowed))
+        if self._surplus > 0:
+            if not (used or wanted):
+                self._give_back(self._surplus)
+            elif self._recalled:
+                self._give_back(min(self._surplus, self._recalled))
+            self._ledger.sweep_later()
+        self._say(limit, max(0, min(wanted, limit) - self.allowed))
         if self.is_unused:
             self._ledger.forget(self)
+
+    @property
+    def _surplus(self) -> int:
+        return self._held - self._needed
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it only waits for an answer."""
+        return self._surplus <= 0
+
+    def _give_back(self, count: int) -> None:
+        self._held -= count
+        self._recalled = max(0, self._recalled - count)
+        self._ledger.claim(self, Back(self.site, count))
+
+    def sweep(self) -> None:
+        """Give back what is still not needed."""
+        if self._surplus > 0:
+            self._give_back(self._surplus)
+            self.on_change()
+
+    def _say(self, limit: int, more: int) -> None:
+        """Tell the broker what is wanted: more than was said at once, less after a while."""
+        was_limit, said = self._said
+        if limit == was_limit and (more == said or 0 < more < said <= 2 * more):
+            return
+        now = self._ledger.now()
+        if limit == was_limit and more < said and now < self._said_at + CALM:
+            return
+        if more > said:
+            more = min(1 << (more - 1).bit_length(), max(more, limit - self.allowed))
+        if more or said or limit != was_limit:
+            self._said, self._said_at = (limit, more), now
+            self._ledger.claim(self, Want(self.site, limit, more))
 
     def take(self, count: int) -> None:
         """The broker gives slots, or asks for some."""
@@ -181,7 +219,7 @@ class Ledger:
         meter = self._meters.get(tokens.meter)
         if meter is not None:
             meter.take(tokens)
-            self._sweep_later()
+            self.sweep_later()
 
     def claim(self, slots: LeasedSlots, ask: Want | Back) -> None:
         """A site's connections have something to ask or give back."""
@@ -197,6 +235,10 @@ class Ledger:
         """A meter has something to ask."""
         self._due[meter.name] = self._meters[meter.name] = meter
         self._flush_soon()
+
+    def now(self) -> float:
+        """The loop's clock."""
+        return self._loop.time()
 
     def forget(self, slots: LeasedSlots) -> None:
         """Nobody wants connections to this site any more."""
@@ -215,7 +257,8 @@ class Ledger:
         if asks:
             self._tell(asks)
 
-    def _sweep_later(self) -> None:
+    def sweep_later(self) -> None:
+        """Look soon whether something lies unused."""
         if self._sweep is None:
             self._sweep = self._loop.call_later(LINGER, self._give_back)
 
@@ -225,9 +268,13 @@ class Ledger:
         for meter in self._meters.values():
             if meter.sweep():
                 self._say(meter.report(meter.tokens))
+        for slots in tuple(self._slots.values()):
+            slots.sweep()
         self._meters = {name: meter for name, meter in self._meters.items() if meter.is_active}
-        if any(not meter.is_waiting for meter in self._meters.values()):
-            self._sweep_later()
+        self._slots = {site: slots for site, slots in self._slots.items() if not slots.is_unused}
+        waits = [each.is_waiting for each in self._meters.values()]
+        if not all(waits + [each.is_waiting for each in self._slots.values()]):
+            self.sweep_later()
 
 
 def _nobody() -> None:
