@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.node.leases import Back, Broker, Slots, Want
+from angarium.node.leases import Back, Broker, Draw, Slots, Tokens, Want
 from angarium.policy.throttle import Rate, Throttle
 from angarium.testing.clock import VirtualClock
 from tests.node.wire import Wire
@@ -123,6 +123,20 @@ def test_what_a_dead_worker_had():
     broker.drain()
     broker.leave(1, 0.5)
     assert broker.drain() == {2: [Slots(SITE, 1)]}
+
+
+def test_what_a_dead_worker_may_have_used():
+    """Its tokens count as used: nobody knows better."""
+    broker, rate = Broker(), Rate(1, 1.0, 2)
+    broker.hear(1, [Draw("m", rate, 2)], 10.0)
+    assert broker.drain() == {1: [Tokens("m", 2)]}
+    broker.hear(2, [Draw("m", rate, 2)], 10.0)
+    broker.drain()
+    broker.leave(1, 10.1)
+    [told] = broker.drain()[2]
+    assert (told.count, round(told.at, 3)) == (0, 11.1)
+    broker.tick(11.1)
+    assert broker.drain()[2][0] == Tokens("m", 1)
 
 
 RATES = st.builds(
