@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from angarium.wire.events import NEED_DATA
 from angarium.wire.framing import (
+    Canonical,
     Defect,
     Input,
     canonical,
     checked,
+    chunk_content,
     has_long_line,
     is_canonical,
     wire_content,
@@ -175,3 +177,15 @@ def test_exact_limit() -> None:
 def test_names_itself() -> None:
     """The value that stands for nothing prints as its name."""
     assert repr(NEED_DATA) == "NEED_DATA"
+
+
+def test_checked_content_is_not_looked_at_again() -> None:
+    """Content that came through the door leaves as the very object that it is; a changed copy is checked."""
+    receiver = Input()
+    receiver.begin_content(1000)
+    receiver.append(b"a\r\n.\r\n")
+    content = receiver.take_content(1000, 998, fix=False)
+    assert isinstance(content, Canonical)
+    assert chunk_content([content])[0] is content
+    assert wire_content([content])[:-1] == [content]
+    assert chunk_content([content.replace(b"\r\n", b"\n")]) == [b"a\r\n"]

@@ -95,6 +95,7 @@ class Address:
         return parse_mailbox(f'"{escaped}"@{domain}')
 
 
+@lru_cache(maxsize=8192)
 def parse_mailbox(text: str) -> Address:
     """Read a Mailbox (RFC 5321 section 4.1.2), without brackets; raises AddressError."""
     match = _MAILBOX.fullmatch(text)

@@ -37,6 +37,7 @@ from angarium.reception.report_record import MAX_RECORDS
 from angarium.reception.transaction import Accepted, Transaction, ask
 from angarium.reports.detect import examine
 from angarium.reports.values import Report
+from angarium.wire.framing import as_bytes
 
 if TYPE_CHECKING:
     from angarium.reception.session import Session
@@ -143,7 +144,7 @@ class _Taking:
         return Reply(250, _TAKEN, "OK ids=" + " ".join([arrival.ident for arrival in arrivals]))
 
     def _look_at_header(self) -> None:
-        header = header_section(bytes(self.content[0]))
+        header = header_section(as_bytes(self.content[0]))
         if count_received(header) > self.session.options.max_hops:
             raise Refusal(TOO_MANY_HOPS)
         self._has_nul = 0 in header

@@ -31,6 +31,7 @@ from angarium.queue.classified import classified
 from angarium.reception.guard import OF_CONTENT, limit_of
 from angarium.reception.report_record import report_records
 from angarium.wire import events
+from angarium.wire.framing import as_bytes
 
 if TYPE_CHECKING:
     from angarium.reception.custody import Draft
@@ -143,9 +144,7 @@ def _new_facts(session: Session) -> dict[str, Any]:
 
 def message_id(content: Sequence[bytes | memoryview]) -> str | None:
     """The Message-ID field (RFC 5322 section 3.6.4), as it was written; None where there is none."""
-    first = (
-        bytes(content[0]) if len(content) == 1 else b"".join(content[:2])
-    )  # a handler's fields, then the rest
+    first = as_bytes(content[0]) if len(content) == 1 else b"".join(content[:2])  # a handler's fields first
     end = 0 if first.startswith(b"\r\n") else first.find(b"\r\n\r\n")
     section = b"\n" + (first if end < 0 else first[:end])
     at = section.lower().find(_NAME)  # faster by far than a pattern without case

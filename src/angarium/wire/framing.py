@@ -127,12 +127,12 @@ class Input:
             self._scanned = max(self._scanned, len(data) + 1 - len(_END))
         return end
 
-    def _cut_content(self, end: int) -> bytes:
-        """What stands between the CRLF of the command and the final dot, unstuffed."""
+    def _cut_content(self, end: int) -> Canonical:
+        """What stands between the CRLF of the command and the final dot, unstuffed; `checked` comes next."""
         if self._dotted:
-            return bytes(self._data[:end].replace(b"\r\n.", CRLF)[2:])
+            return Canonical(self._data[:end].replace(b"\r\n.", CRLF)[2:])
         with memoryview(self._data) as view:
-            return bytes(view[2:end])
+            return Canonical(view[2:end])
 
     def _discard_content(self) -> None:
         """Keep only what may be the beginning of the end."""
@@ -155,6 +155,12 @@ class Input:
         return self._bound == 0
 
 
+class Canonical(bytes):
+    """Content that `checked` has looked at: on its way out nobody looks again, unless somebody changed it."""
+
+    __slots__ = ()
+
+
 def checked(content: bytes, limit: int, line_length: int, *, fix: bool) -> bytes | Defect:
     """Content that is canonical and within its limits (in all; a line, CRLF not counted), or its defect.
 
@@ -165,7 +171,7 @@ def checked(content: bytes, limit: int, line_length: int, *, fix: bool) -> bytes
     if not is_canonical(content):
         if not fix:
             return Defect.LINE_ENDINGS
-        content = canonical(content)
+        content = Canonical(canonical(content))
     return Defect.LONG_LINE if has_long_line(content, line_length) else content
 
 
@@ -229,8 +235,15 @@ def _whole_lines(parts: Sequence[Octets]) -> list[Octets]:
     return [b"".join(content)] if any(part[-2:] != CRLF for part in content[:-1]) else content
 
 
+def as_bytes(part: Octets) -> bytes:
+    """The octets of a part; nothing is copied that is bytes, of whatever class."""
+    return part if isinstance(part, bytes) else bytes(part)
+
+
 def _canonical_part(part: Octets) -> bytes:
-    octets = part if isinstance(part, bytes) else bytes(part)
+    octets = as_bytes(part)
+    if type(octets) is Canonical:
+        return octets
     return octets if is_canonical(octets) else canonical(octets)
 
 
