@@ -63,7 +63,7 @@ audit:  ## asks for known faults of the dependencies (needs the network)
 sbom: $(READY)  ## writes what a release is made of: build/angarium.cdx.json (CycloneDX)
 	$(BIN)/python packaging/sbom.py build/angarium.cdx.json
 
-bench: $(READY)  ## measures (25 minutes): all, or BENCH=compare, latency, spikes, growth, queue_size or soak; QUICK=1
+bench: $(READY)  ## measures (25 minutes): all, or BENCH=compare, latency, spikes, growth, sizing, queue_size, soak; QUICK=1
 	@SOAK=$(SOAK) $(BIN)/python -m bench $(BENCH) $(if $(QUICK),--quick)
 
 bench-peers: $(READY)  ## fetches the servers to compare with into build/peers, and installs none

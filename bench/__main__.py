@@ -17,6 +17,7 @@ ALL = {
     "latency": "how long acceptance takes at fractions of the saturating rate, beside Postfix",
     "spikes": "the longest acceptance while configuration is reloaded and files turn over",
     "growth": "what a message costs when domains, queue, configuration or header sections grow",
+    "sizing": "how much one core and one disk carry",
     "queue_size": "how large a queue may be: memory, start, and what operators ask",
     "soak": "whether memory stays flat",
 }

@@ -30,9 +30,9 @@ _RECORDINGS = (
 )
 _SPOOL = re.compile(r"angarium/spool/")
 _SPOOLS = (
+    (re.compile(r"commit\w* \(.*angarium/spool/"), "5 commit (in the loop)"),
     (re.compile(r"queue/settle\.py"), "11 settled: outcome, end in the spool"),
     (re.compile(r"queue/intake\.py|reception/custody\.py"), "5 put into the spool"),
-    (_SPOOL, "5 commit (in the loop)"),
 )
 SHARED = ((_WRITE, _WRITES), (_FRAMING, _FRAMINGS), (_RECORDS, _RECORDINGS), (_SPOOL, _SPOOLS))
 """What several steps use: the innermost caller of either kind tells which of them it was."""
@@ -56,6 +56,7 @@ OWN = tuple(
         ),
         (r"angarium/reception/", "1 sessions accepted and served"),
         (r"angarium/net/", "1 sessions accepted and served"),
+        (r"angarium/spool/", "5 commit (in the loop)"),
     )
 )
 """What belongs to one step."""
@@ -76,7 +77,12 @@ def step_of(frames: Sequence[str]) -> str:
 def _step(frame: str, callers: Sequence[str]) -> str | None:
     for shared, steps in SHARED:
         if shared.search(frame):
-            return next((step for one in callers for caller, step in steps if caller.search(one)), None)
+            asked = next((step for one in callers for caller, step in steps if caller.search(one)), None)
+            return asked or _own(frame)
+    return _own(frame)
+
+
+def _own(frame: str) -> str | None:
     return next((step for pattern, step in OWN if pattern.search(frame)), None)
 
 
