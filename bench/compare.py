@@ -19,6 +19,12 @@ from bench.steady import Patience, Steady
 from bench.tools import BenchError, NextHop, client
 
 SIZES = {"2k": 2048, "10k": 10_240, "100k": 102_400}
+CLIENTS = {
+    "smtp-source": "smtp-source",
+    "angarium": "angarium bench",
+    "plain": "angarium bench --no-pipelining",
+    "bdat": "angarium bench --chunking",
+}
 MODES = ("full", "receive", "floor")
 
 console = Console(stderr=True)
@@ -31,7 +37,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each server in each case.")] = 3,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of a round.")] = 3.0,
     connections: Annotated[int, typer.Option(min=1, help="Connections of the client.")] = 20,
-    client_: Annotated[str | None, typer.Option("--client", help="smtp-source or angarium.")] = None,
+    client_: Annotated[str | None, typer.Option("--client", help=f"{', '.join(CLIENTS)}.")] = None,
     sink: Annotated[str | None, typer.Option(help="angarium or smtp-sink.")] = None,
     dir_: Annotated[Path, typer.Option("--dir", help="Queues are made below; must be a disk.")] = Path(
         "/var/tmp"
@@ -55,7 +61,7 @@ def main(
             prefix="angarium-bench-", dir=dir_, ignore_cleanup_errors=True
         ) as folder:
             Path(folder).chmod(0o755)  # Postfix's processes drop root's rights
-            ends = client("angarium bench" if client_ == "angarium" else client_, connections)
+            ends = client(CLIENTS[client_] if client_ else None, connections)
             plan = Plan(
                 rounds,
                 seconds,
@@ -90,8 +96,8 @@ def _choose(only: str) -> tuple[list[Case], list[str]]:
 
 
 def _check_names(client_: str | None, sink: str | None) -> None:
-    if client_ not in {None, "smtp-source", "angarium"}:
-        raise typer.BadParameter(f"--client {client_}: smtp-source or angarium")
+    if client_ is not None and client_ not in CLIENTS:
+        raise typer.BadParameter(f"--client {client_}: {', '.join(CLIENTS)}")
     if sink not in {None, "smtp-sink", "angarium"}:
         raise typer.BadParameter(f"--sink {sink}: angarium or smtp-sink")
 

@@ -79,7 +79,7 @@ class Client:
             return ["smtp-source", "-d", *many, "-f", SENDER, "-t", RECIPIENT, f"127.0.0.1:{port}"]
         many = ["--connections", str(self.connections), "--size", str(size), "--messages", str(count)]
         ends = ["--sender", SENDER, "--to", RECIPIENT, "--target", f"127.0.0.1:{port}"]
-        return angarium("bench", "--json", *many, *ends)
+        return angarium(*self.name.split()[1:], "--json", *many, *ends)
 
     def send(self, port: int, size: int, count: int) -> float:
         """Send them; returns the seconds of CPU that it took. Raises BenchError if one was not accepted."""

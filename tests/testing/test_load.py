@@ -167,6 +167,29 @@ def test_a_refused_greeting():
     assert results.accepted == 0
 
 
+def test_content_in_chunks():
+    """By BDAT each message arrives once and as large as asked for; a refused one is counted by its reply."""
+    with serving((Action.REFUSE, "rcpt:bad@*=550 5.1.1 No")) as (sink, received):
+        results = send(
+            sink.address,
+            chunking=True,
+            sizes=((2000, 1.0),),
+            recipients=(("bad@x.example", 1.0), ("good@x.example", 1.0)),
+            seed=1,
+        )
+    assert results.accepted == len(received) > 10
+    assert results.failed == results.errors["rcpt: 550 5.1.1 No"] == 40 - results.accepted
+    assert {message.size for message in received} == {2000}
+
+
+def test_chunks_only_where_they_are_offered():
+    """A server without CHUNKING gets DATA."""
+    options = SinkOptions(keeps_content=True, extensions=("PIPELINING",))
+    with serving((Action.REFUSE, "data=451 no"), options=options) as (sink, _):
+        results = send(sink.address, chunking=True, messages=2)
+    assert dict(results.errors) == {"data: 451 no": 2}
+
+
 @pytest.mark.parametrize("header", [1000, 20_000])
 def test_a_header_section_of_a_size(header: int):
     """`header` octets of a message are its header section, within a line; the message stays as large."""

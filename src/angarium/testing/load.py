@@ -24,6 +24,7 @@ MAX_KINDS = 50
 """Different errors that are told apart; further ones are counted together."""
 _MAX_TRIES = 5  # connections that fail one after another before a worker gives up
 _READ_SIZE = 64 * 1024
+_LAST_DOT = b".\r\n"
 
 
 @dataclass(slots=True)
@@ -171,6 +172,7 @@ class _Client(asyncio.BufferedProtocol):
         self._awaited: deque[str] = deque(["greeting"])
         self._unsent: deque[tuple[str, bytes]] = deque()  # commands that wait for a reply first
         self._pipelines = False
+        self._chunks = False
         self._keywords: set[bytes] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._since = time.perf_counter()
@@ -247,6 +249,7 @@ class _Client(asyncio.BufferedProtocol):
         elif stage == "ehlo" and code == b"2":
             self._keywords.add(line[4:].upper())
             self._pipelines = self._load.options.pipelining and b"PIPELINING" in self._keywords
+            self._chunks = self._pipelines and self._load.options.chunking and b"CHUNKING" in self._keywords
             self._next()
         elif stage in {"greeting", "ehlo"}:
             self._results.error(f"{stage}: {_shown(line)}")
@@ -302,6 +305,7 @@ class _Client(asyncio.BufferedProtocol):
 
     def _finished(self, refusal: bytes) -> None:
         if refusal or not self._accepted:
+            self._needs_reset |= self._chunks  # what a refused chunk leaves open is ended
             self._failed(self._refusal or f"content: {_shown(refusal)}")
         else:
             self._succeeded()
@@ -348,16 +352,18 @@ class _Client(asyncio.BufferedProtocol):
         self._refusal = ""
         self._accepted = 0
         envelope, self._parts, self._size = self._load.next_message()
-        commands = [
-            ("mail", envelope[0]),
-            *(("rcpt", command) for command in envelope[1:]),
-            ("data", b"DATA\r\n"),
-        ]
+        commands = [("mail", envelope[0]), *(("rcpt", command) for command in envelope[1:])]
+        commands.append(self._chunk() if self._chunks else ("data", b"DATA\r\n"))
         if self._needs_reset:
             commands.insert(0, ("rset", b"RSET\r\n"))
             self._needs_reset = False
         self._unsent.extend(commands)
         self._send_next()
+
+    def _chunk(self) -> tuple[str, bytes]:
+        """The content as one chunk: it has no line that begins with a dot, so that only the last one goes."""
+        content = b"".join(self._parts)
+        return "content", b"BDAT %d LAST\r\n%b" % (len(content) - len(_LAST_DOT), content[: -len(_LAST_DOT)])
 
     def _send_next(self) -> None:
         """Send the next command, or all of them where the server lets us."""

@@ -37,6 +37,8 @@ class LoadOptions:
     rate: float | None = None
     """Messages a second over all connections; None: as fast as the server answers."""
     pipelining: bool = True
+    chunking: bool = False
+    """Content by BDAT (RFC 3030), in one piece with its envelope, where the server offers both extensions."""
     messages_per_connection: int = 0
     """Then a new connection is made; 0: never."""
     timeout: float = 60.0
