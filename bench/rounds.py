@@ -139,22 +139,21 @@ class Bench:
     def _measure(self, messages: int) -> Round:
         received = self._sink.count()
         before, machine = self._cpu(), MachineTime.now()
-        began = time.time()
-        client = self._plan.client.send(self._port, self._case.size, messages)
-        ended = self._await(received + messages) if self._delivers else time.time()
+        spent = self._plan.client.send(self._port, self._case.size, messages)
+        ended = self._await(received + messages) if self._delivers else spent.ended
         memory = memory_of_tree(self._server.pid) if self._server is not None else 0
         time.sleep(_SETTLE)
         after, passed = self._cpu(), MachineTime.now().since(machine)
         server, sink = after[0] - before[0], after[1] - before[1]
         return Round(
             messages,
-            ended - began,
-            client,
+            ended - spent.began,
+            spent.cpu,
             server,
             sink,
             memory,
             stolen=passed.stolen / passed.total,
-            foreign=max(0.0, passed.busy - client - server - sink) / passed.total,
+            foreign=max(0.0, passed.busy - spent.cpu - server - sink) / passed.total,
         )
 
     def _await(self, received: int) -> float:

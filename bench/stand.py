@@ -89,9 +89,9 @@ class Stand:
             said = load(self._port, *options, connections=CONNECTIONS)
         except BenchError as error:
             raise BenchError(f"{error}; the server said: {self._told()}") from None
-        wanted, ended = received + said["accepted"], time.time()
+        wanted = received + said["accepted"]
         wait_for(lambda: self._next_hop.count() >= wanted, f"{wanted} messages at the next hop", seconds=180)
-        late = max(0.0, self._next_hop.last() - ended)
+        seconds = self._next_hop.last() - said["began"]
         time.sleep(_SETTLE)
         cpu = cpu_of_tree(self.server.pid) - before
-        return Sent(said["accepted"], said["seconds"] + late, cpu, said)
+        return Sent(said["accepted"], seconds, cpu, said)

@@ -67,6 +67,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What sending took: seconds of CPU, and from when to when, in epoch seconds."""
+
+    cpu: float
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True)
 class Client:
     """Sends `count` messages of `size` octets over some connections, which stay open."""
 
@@ -81,11 +90,15 @@ class Client:
         ends = ["--sender", SENDER, "--to", RECIPIENT, "--target", f"127.0.0.1:{port}"]
         return angarium(*self.name.split()[1:], "--json", *many, *ends)
 
-    def send(self, port: int, size: int, count: int) -> float:
-        """Send them; returns the seconds of CPU that it took. Raises BenchError if one was not accepted."""
-        text, seconds = _ended(self.command(port, size, count))
+    def send(self, port: int, size: int, count: int) -> Spent:
+        """Send them. Raises BenchError if one was not accepted."""
+        began = time.time()
+        text, cpu = _ended(self.command(port, size, count))
+        if self.name == "smtp-source":
+            return Spent(cpu, began, time.time())
         # Ours tells what sending took: starting Python costs as much as thousands of messages.
-        return seconds if self.name == "smtp-source" else float(json.loads(text)["cpu"])
+        said = json.loads(text)
+        return Spent(float(said["cpu"]), said["began"], said["began"] + said["seconds"])
 
 
 def _ended(command: list[str]) -> tuple[str, float]:

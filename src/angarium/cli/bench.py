@@ -246,6 +246,7 @@ def summary(results: Results) -> dict[str, Any]:
         "recipients": results.recipients,
         "octets": results.octets,
         "connections": results.connections,
+        "began": round(results.began, 3),
         "seconds": round(results.seconds, 3),
         "rate": round(results.rate, 1),
         "cpu": round(results.cpu, 6),

@@ -36,6 +36,8 @@ class Results:
     recipients: int = 0
     octets: int = 0
     connections: int = 0
+    began: float = 0.0
+    """When the run began, in epoch seconds."""
     seconds: float = 0.0
     cpu: float = 0.0
     """Seconds of CPU that sending took here."""
@@ -72,6 +74,7 @@ class Load:
     async def run(self) -> Results:
         """Send it all, and tell what came of it."""
         self._began, cpu = time.perf_counter(), time.process_time()
+        self.results.began = time.time()
         workers = [asyncio.create_task(self._worker()) for _ in range(self.options.connections)]
         watch = asyncio.create_task(self._watch())
         try:
