@@ -45,7 +45,12 @@ def _ran(name: str, *, quick: bool) -> bool:
     began = time.monotonic()
     print(f"\n## {name}: {ALL[name]}\n", flush=True)
     command = [sys.executable, "-m", f"bench.{name}", *(["--quick"] if quick else [])]
-    status = subprocess.run(command, check=False).returncode
+    with subprocess.Popen(command) as process:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:  # it was told too, and stops its servers first
+            process.wait()
+            raise typer.Exit(130) from None
     print(f"\n{name}: {time.monotonic() - began:.0f} s", flush=True)
     return status == 0
 
