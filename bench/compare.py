@@ -117,6 +117,7 @@ def _head(plan: Plan) -> dict[str, str]:
         ),
         "client": f"{plan.client.name} over {plan.client.connections} connections that stay open",
         "next hop": plan.sink or NextHop.name,
+        "workers of ours": str(plan.workers),
         "rounds": f"{plan.rounds} of about {plan.seconds:g} s, servers in turn",
     }
 

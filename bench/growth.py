@@ -1,16 +1,16 @@
 """`python -m bench.growth`: what does a message cost when what surrounds it grows?
 
 Pairs: ten destination domains beside ten thousand, an empty queue beside a million messages, ten configured
-domains beside a hundred thousand, a header section of 1 KB beside one of 64 KB. Both of a pair run side by
-side and take turns, small, large, large, small, so that what a machine does slowly falls on both alike. What
-counts is the median of the ratios of neighbours, and the CPU of the server alone.
+domains beside a hundred thousand, one worker beside two, 1 KB of header section beside 64 KB. Both of a pair
+run side by side and take turns, small, large, large, small, so that what a machine does slowly falls on both
+alike. What counts is the median of the ratios of neighbours, and the CPU of the server alone.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -77,6 +77,12 @@ def _configured(number: int) -> Side:
     )
 
 
+def _workers(number: int) -> Side:
+    return Side(
+        str(number), lambda setup: angarium.start(replace(setup, workers=number)), ("--size", "10240")
+    )
+
+
 def _header(size: str) -> Side:
     return Side(f"{size}B", angarium.start, ("--size", "70k", "--header", size))
 
@@ -88,6 +94,7 @@ def pairs(*, quick: bool) -> dict[str, Pair]:
         "domains": Pair("destination domains", _domains(10, 10_000), _domains(10_000 // scale, 10_000)),
         "queued": Pair("messages in the queue", _queued(0), _queued(1_000_000 // scale)),
         "configured": Pair("configured domains", _configured(10), _configured(100_000 // scale)),
+        "workers": Pair("workers, 10 KB", _workers(1), _workers(2)),
         "header": Pair("header section, of 70 KB", _header("1k"), _header("64k")),
     }
 
@@ -95,7 +102,7 @@ def pairs(*, quick: bool) -> dict[str, Pair]:
 def main(
     *,
     quick: Annotated[bool, typer.Option(help="A tenth of the growth, and few rounds.")] = False,
-    only: Annotated[str, typer.Option(help="Some of domains, queued, configured, header.")] = "",
+    only: Annotated[str, typer.Option(help="Some of domains, queued, configured, workers, header.")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of both sides, twice.")] = 4,
     messages: Annotated[int, typer.Option(min=100, help="Messages of a round.")] = 3000,
     dir_: Annotated[Path, typer.Option("--dir", help="Queues are made below.")] = Path("/var/tmp"),

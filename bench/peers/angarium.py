@@ -16,7 +16,7 @@ from bench.tools import angarium
 NAME = "angarium"
 MODES = ("full", "receive")
 SETTINGS = (
-    "one worker; as many connections to the next hop as the client has; records written; "
+    "as many connections to the next hop as the client has; records written; "
     "receive-only: one connection to a next hop that never greets, so that mail stays in the queue"
 )
 
