@@ -7,6 +7,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.admin.records_made import of_decision, record
@@ -120,3 +121,22 @@ def test_messages_that_would_be_looked_into_are_counted() -> None:
     new = loaded(MAIN, '["a.org"]\nrelay_to = true\nlog_oob = true')
     found = replayed(new, recorded(old, "r@a.org"))
     assert (found.changes, found.looked_into) == ({}, 1)
+
+
+def test_what_postmaster_made_of_a_transaction_is_asked_as_it_was() -> None:
+    """Recipients that shared a transaction with <Postmaster> are put to the candidate beside it, though the
+    record holds the address where that mail went.
+    """
+    main = 'postmaster = "ops@inner.example"\n' + MAIN
+    here = loaded(main, '["a.org"]\nlog_oob = true')
+    first = context(here, here.listeners[0], ASKED, "Postmaster")
+    taken = decide(here, first)
+    asked = msgspec.structs.replace(
+        context(here, here.listeners[0], ASKED, "r@a.org"), transaction=taken.kind
+    )
+    other = decide(here, asked)
+    told = [{"address": str(taken.recipient), "decided_by": msgspec.to_builtins(taken.decided_by)}]
+    (line,) = of_decision(here, asked, other, 1)
+    line = line.replace(b'"decided_by":', b'"recipients":' + msgspec.json.encode(told) + b',"decided_by":')
+    found = replayed(here, [line])
+    assert (other.reply.code, found.changes, found.compared) == (452, {}, 1)

@@ -14,78 +14,10 @@ from typing import Any
 import msgspec
 
 from angarium.admin.explain import Question, QuestionError, find_listener
+from angarium.admin.past import Entry, read_entry
 from angarium.log.index import find_lines
 from angarium.policy.config import Listener
 from angarium.policy.decision import DecidedBy
-
-_RCPT = "RCPT TO:<"
-
-
-class Status(msgspec.Struct, rename={"class_": "class"}):
-    """An enhanced status code, as a record has it."""
-
-    class_: int
-    subject: int
-    detail: int
-
-    def __str__(self) -> str:
-        return f"{self.class_}.{self.subject}.{self.detail}"
-
-
-class Said(msgspec.Struct):
-    """A reply, as a record has it."""
-
-    code: int = 0
-    enhanced_code: Status | None = None
-    content: str = ""
-    command: str | None = None
-
-    def __str__(self) -> str:
-        return " ".join(str(part) for part in (self.code, self.enhanced_code, self.content) if part)
-
-
-class Peer(msgspec.Struct):
-    """The client, as a record has it."""
-
-    addr: str = ""
-
-
-class Told(msgspec.Struct):
-    """A recipient that was accepted, as a record has it."""
-
-    address: str = ""
-    decided_by: DecidedBy | None = None
-    reply: str | None = None
-
-
-class Entry(msgspec.Struct):
-    """As much of a Reception or Rejection as is asked again."""
-
-    type: str
-    id: str = ""
-    session_id: str = ""
-    event_time: str = ""
-    sender: str = ""
-    recipient: str | list[str] = ""
-    response: Said = msgspec.field(default_factory=Said)
-    peer_address: Peer | None = None
-    listener: str = ""
-    local_address: str = ""
-    helo: str = ""
-    authz_id: str | None = None
-    tls_cipher: str | None = None
-    recipients: list[Told] = []
-    recipients_left_out: int = 0
-    decided_by: DecidedBy | None = None
-
-    @property
-    def refused(self) -> str | None:
-        """The recipient whose RCPT it refuses."""
-        command = self.response.command or ""
-        return command[len(_RCPT) :].rstrip(">") if command.startswith(_RCPT) else None
-
-
-_decoder = msgspec.json.Decoder(Entry)
 
 
 class Then(msgspec.Struct, kw_only=True):
@@ -115,7 +47,7 @@ class Recorded(msgspec.Struct, kw_only=True):
         """The same question; `options` are those of Question beside. Raises QuestionError."""
         entry = self.entry
         return Question(
-            peer=entry.peer_address.addr if entry.peer_address is not None else "",
+            peer=entry.peer,
             sender=entry.sender,
             recipients=list(self.answers),
             listener=_listener(listeners, entry),
@@ -160,8 +92,7 @@ def _session_of(folders: Sequence[Path], message: str) -> str:
 
 
 def _entries(folders: Sequence[Path], key: str) -> list[Entry]:
-    begins = (b'{"type":"Reception', b'{"type":"Rejection')
-    entries = [_decoder.decode(line) for line in find_lines(folders, [key]) if line.startswith(begins)]
+    entries = [entry for line in find_lines(folders, [key]) if (entry := read_entry(line)) is not None]
     return sorted(entries, key=lambda entry: entry.event_time)
 
 
@@ -195,9 +126,8 @@ def _goes_on(was: Entry, entry: Entry) -> bool:
 def _add(recorded: Recorded, entry: Entry) -> None:
     recorded.entry = entry
     for told in entry.recipients:
-        asked = _asked_for(told.address, told.decided_by)
-        if asked not in recorded.answers:
-            recorded.answers[asked] = _then(entry, told.address, told.reply or "", told.decided_by)
+        if told.asked not in recorded.answers:
+            recorded.answers[told.asked] = _then(entry, told.address, told.reply or "", told.decided_by)
     if entry.refused is not None:
         recorded.answers[entry.refused] = _then(entry, entry.refused, str(entry.response), entry.decided_by)
     elif entry.id:
@@ -215,11 +145,6 @@ def _then(entry: Entry, recipient: str, said: str, decided: DecidedBy | None) ->
         reply=said,
         config=decided.config if decided is not None else None,
     )
-
-
-def _asked_for(address: str, decided: DecidedBy | None) -> str:
-    """The recipient as it was asked for: mail to postmaster is recorded with the address that it goes to."""
-    return "Postmaster" if decided is not None and decided.key == "postmaster" else address
 
 
 def _listener(listeners: tuple[Listener, ...], entry: Entry) -> str:

@@ -17,6 +17,7 @@ from ipaddress import ip_address
 
 import msgspec
 
+from angarium.admin.past import Entry, read_entry
 from angarium.mail.address import Address, AddressError
 from angarium.policy.config import Configuration, Listener
 from angarium.policy.context import Context
@@ -33,59 +34,6 @@ MAX_PENDING = 4096
 """Receptions of reports that wait for the record which says what kind of report it was."""
 _DECIDING = frozenset({HANDLER, "smtp_server_data", "smtp_server_message_received"})
 _KINDS: dict[str, ReportKind] = {"OOB": "oob", "Feedback": "arf"}
-
-
-class Peer(msgspec.Struct):
-    """The other side, as a record has it."""
-
-    addr: str = ""
-
-
-class Said(msgspec.Struct):
-    """A reply, as a record has it."""
-
-    code: int = 0
-    command: str | None = None
-
-
-class Told(msgspec.Struct):
-    """A recipient of a transaction, as a record has it."""
-
-    address: str = ""
-    decided_by: DecidedBy | None = None
-    reply: str | None = None
-
-
-class Call(msgspec.Struct):
-    """A handler's call, as a record has it."""
-
-    event: str = ""
-
-
-class Entry(msgspec.Struct):
-    """As much of a record as a replay reads."""
-
-    type: str
-    id: str = ""
-    session_id: str = ""
-    event_time: str = ""
-    sender: str = ""
-    recipient: str | list[str] = ""
-    response: Said = msgspec.field(default_factory=Said)
-    peer_address: Peer | None = None
-    listener: str = ""
-    local_address: str = ""
-    authz_id: str | None = None
-    recipients: list[Told] = []
-    handlers: list[Call] = []
-    decided_by: DecidedBy | None = None
-    disposition: str | None = None
-    report_error: str | None = None
-    why: str | None = None
-    limit: str | None = None
-
-
-_decoder = msgspec.json.Decoder(Entry)
 
 
 class Apart(Enum):
@@ -149,12 +97,13 @@ class Replay:
     def take(self, lines: Iterable[bytes]) -> None:
         """Take records as lines of JSON; lines that are none are passed over."""
         for line in lines:
-            if not line.startswith((b'{"type":"Rec', b'{"type":"Rej', b'{"type":"OOB', b'{"type":"Fee')):
-                continue
             try:
-                self._take(_decoder.decode(line))
+                entry = read_entry(line, with_reports=True)
             except msgspec.MsgspecError:
                 self.outcome.apart[Apart.UNREADABLE] += 1
+                continue
+            if entry is not None:
+                self._take(entry)
 
     def finish(self) -> Outcome:
         """Judge what still waits for its report; returns everything found."""
@@ -205,7 +154,7 @@ class Replay:
 
     def _compare(self, entry: Entry, kind: ReportKind | None) -> None:
         before = _recorded(entry)
-        if entry.type == "Rejection" and not _is_rcpt(entry):
+        if entry.type == "Rejection" and entry.refused is None:
             after, decided = self._after_data(entry)
         else:
             after, decided = self._message(entry, kind)
@@ -214,11 +163,10 @@ class Replay:
             self._note(entry, before, after, decided)
 
     def _message(self, entry: Entry, kind: ReportKind | None) -> tuple[str, DecidedBy]:
-        recipient = _refused(entry) if entry.type == "Rejection" else _asked_for(entry)
         transaction = None
         if entry.type == "Rejection" and entry.recipients:
             transaction = self._kind_of(entry)
-        decision = self._ask(entry, recipient, transaction)
+        decision = self._ask(entry, entry.asked, transaction)
         if entry.type == "Rejection":
             return _SAID[decision.verdict], decision.decided_by
         return self._fate(entry, decision, kind)
@@ -238,8 +186,7 @@ class Replay:
 
     def _after_data(self, entry: Entry) -> tuple[str, DecidedBy]:
         """What becomes of content that was refused because nothing in it was looked for."""
-        recipient = entry.recipients[0].address if entry.recipients else _first(entry.recipient)
-        decision = self._ask(entry, recipient, None)
+        decision = self._ask(entry, entry.asked, None)
         if decision.verdict is not Verdict.REPORT_ONLY:
             return _SAID[decision.verdict], decision.decided_by
         return "refused after DATA", decision.decided_by
@@ -247,7 +194,7 @@ class Replay:
     def _kind_of(self, entry: Entry) -> TransactionKind | None:
         """What the recipients accepted before make of the transaction, under the candidate."""
         for told in entry.recipients:
-            kind = self._ask(entry, told.address, None).kind
+            kind = self._ask(entry, told.asked, None).kind
             if kind is not None:
                 return kind
         return None
@@ -255,8 +202,7 @@ class Replay:
     def _ask(self, entry: Entry, recipient: str, transaction: TransactionKind | None) -> Decision:
         listener = self._listener(entry)
         assert listener is not None
-        assert entry.peer_address is not None
-        peer, local = _address(entry.peer_address.addr), _endpoint(entry.local_address)
+        peer, local = _address(entry.peer), _endpoint(entry.local_address)
         options = effective_options(listener, peer, local)
         candidate = self._candidate
         context = Context(
@@ -282,11 +228,8 @@ class Replay:
         self.outcome.changes[group] = self.outcome.changes.get(group, 0) + 1
         examples = self.outcome.examples.setdefault(group, [])
         if len(examples) < EXAMPLES:
-            peer = entry.peer_address.addr if entry.peer_address is not None else ""
-            to = _refused(entry) if _is_rcpt(entry) else _first(entry.recipient)
-            examples.append(
-                Example(entry.event_time, entry.session_id, entry.id, peer, entry.sender or "<>", to)
-            )
+            asked = (entry.peer, entry.sender or "<>", entry.asked)
+            examples.append(Example(entry.event_time, entry.session_id, entry.id, *asked))
 
 
 _SAID = {
@@ -295,14 +238,13 @@ _SAID = {
     Verdict.REFUSE: "refused at RCPT",
     Verdict.DEFER: "deferred at RCPT",
 }
-_RCPT = "RCPT TO:<"
 
 
 def _recorded(entry: Entry) -> str:
     """What was answered then, in the words of `_SAID` and of dispositions."""
     if entry.type == "Reception":
         return str(entry.disposition)
-    if not _is_rcpt(entry):
+    if entry.refused is None:
         return "refused after DATA"
     return "deferred at RCPT" if entry.response.code == 452 else "refused at RCPT"
 
@@ -310,24 +252,6 @@ def _recorded(entry: Entry) -> str:
 def _recorded_rule(entry: Entry) -> Rule:
     decided = entry.decided_by
     return Rule() if decided is None else Rule.of(decided)
-
-
-def _is_rcpt(entry: Entry) -> bool:
-    return entry.type == "Rejection" and (entry.response.command or "").startswith(_RCPT)
-
-
-def _refused(entry: Entry) -> str:
-    return (entry.response.command or "")[len(_RCPT) :].rstrip(">")
-
-
-def _asked_for(entry: Entry) -> str:
-    """The recipient as it was asked for: mail to postmaster is recorded with the address that it goes to."""
-    by_postmaster = entry.decided_by is not None and entry.decided_by.key == "postmaster"
-    return "Postmaster" if by_postmaster else _first(entry.recipient)
-
-
-def _first(recipient: str | list[str]) -> str:
-    return recipient if isinstance(recipient, str) else next(iter(recipient), "")
 
 
 _network_set = lru_cache(maxsize=256)(NetworkSet)

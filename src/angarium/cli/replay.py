@@ -34,7 +34,7 @@ def replay(
 ) -> None:
     """Put the sessions of the records to a candidate configuration, and say what would change.
 
-    Exits with 1 if anything would. Example: angarium replay --against candidate.toml /var/log/angarium
+    Exits with 1 if anything would, and with 2 if nothing could be compared. Example: angarium replay --against candidate.toml /var/log/angarium
     """
     candidate = load_or_exit(against)
     files = list(_files(logs or [Path(load_or_exit(find(config)).log.dir)]))
@@ -50,6 +50,9 @@ def replay(
         print(as_json(_as_data(found)))
     else:
         _show(found)
+    if not found.compared:
+        typer.echo("angarium replay: nothing could be compared, so nothing is known", err=True)
+        raise typer.Exit(2)
     raise typer.Exit(1 if found.changes else 0)
 
 
