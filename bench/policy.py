@@ -22,12 +22,12 @@ from typing import NamedTuple
 
 from angarium.mail.address import Address
 from angarium.policy.context import Context
+from angarium.policy.domain_transfer import DomainReceiver, domains_to_chunks
 from angarium.policy.domains import load_domains
 from angarium.policy.match import PolicyTables
 from angarium.policy.networks import NetworkSet
 from angarium.policy.relay import decide
 from angarium.policy.source import read_document
-from angarium.policy.transfer import Receiver, to_chunks
 
 ENTRIES = 100_000
 LENGTH = struct.Struct("!I")
@@ -50,7 +50,7 @@ def send(path: Path) -> None:
     gc.disable()
     tables, problems = load_domains([read_document(path)], [])
     assert not problems
-    for chunk in to_chunks(tables):
+    for chunk in domains_to_chunks(tables):
         sys.stdout.buffer.write(LENGTH.pack(len(chunk)) + chunk)
 
 
@@ -62,7 +62,7 @@ async def load(path: Path) -> tuple[PolicyTables, float, float]:
     command = (sys.executable, "-m", "bench.policy", str(path))
     child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert child.stdout is not None
-    receiver = Receiver()
+    receiver = DomainReceiver()
     while head := await child.stdout.read(LENGTH.size):
         head += await child.stdout.readexactly(LENGTH.size - len(head))
         receiver.take(await child.stdout.readexactly(LENGTH.unpack(head)[0]))
@@ -87,11 +87,11 @@ async def beat(waits: list[float]) -> None:
 def memory_of(path: Path) -> float:
     """MB of the tables, once taken."""
     tables, _ = load_domains([read_document(path)], [])
-    chunks = list(to_chunks(tables))
+    chunks = list(domains_to_chunks(tables))
     del tables
     gc.collect()
     tracemalloc.start()
-    receiver = Receiver()
+    receiver = DomainReceiver()
     for chunk in chunks:
         receiver.take(chunk)
     used = tracemalloc.get_traced_memory()[0]

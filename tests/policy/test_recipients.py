@@ -5,9 +5,9 @@ import pytest
 
 from angarium.mail.address import Address
 from angarium.policy.config import ConfigError
+from angarium.policy.domain_transfer import DomainReceiver, domains_to_chunks
 from angarium.policy.load import load, load_with_tables
 from angarium.policy.recipients import parse_recipients
-from angarium.policy.transfer import Receiver, to_chunks
 
 MAIN = """\
 postmaster = "ops@example.com"
@@ -76,8 +76,8 @@ def test_a_reload_does_not_read_the_file_twice(write):
     """Who serves takes the recipients from who read, in pieces, and never opens the file itself."""
     main = write("".join(f"user{number}\n" for number in range(5000)))
     read, tables = load_with_tables(main)
-    receiver = Receiver()
-    for chunk in to_chunks(tables.domains):
+    receiver = DomainReceiver()
+    for chunk in domains_to_chunks(tables.domains):
         assert len(chunk) < 100_000
         receiver.take(chunk)
     (main.parent / "lists" / "example.txt").unlink()
@@ -91,8 +91,8 @@ def test_a_reload_does_not_read_the_file_twice(write):
 def test_an_empty_file_travels(write):
     """A file that names nobody arrives as one: nobody exists there."""
     _, tables = load_with_tables(write("# nobody yet\n"))
-    receiver = Receiver()
-    for chunk in to_chunks(tables.domains):
+    receiver = DomainReceiver()
+    for chunk in domains_to_chunks(tables.domains):
         receiver.take(chunk)
     assert [len(one) for one in receiver.finish().recipients.values()] == [0]
 

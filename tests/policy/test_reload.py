@@ -17,7 +17,7 @@ from angarium.policy import reload as module
 from angarium.policy.config import ConfigError, Configuration, Problem, Source
 from angarium.policy.load import load
 from angarium.policy.queue_transfer import QueueReceiver, queues_to_chunks
-from angarium.policy.queues import load_queues
+from angarium.policy.queues import QueueTable, load_queues
 from angarium.policy.reload import Reloader, load_beside
 from angarium.policy.source import parse_document
 from angarium.policy.transfer import TransferError
@@ -131,16 +131,22 @@ async def test_what_a_child_reads_is_what_load_reads(folder: Path) -> None:
     )
 
 
+def received_queues(chunks: list[bytes]) -> QueueTable:
+    receiver = QueueReceiver()
+    for chunk in chunks:
+        receiver.take(chunk)
+    return receiver.finish()
+
+
 def test_queues_that_lost_a_chunk_are_missed() -> None:
     """A queue table that did not arrive whole is never used, nor one made of other octets."""
     table, _ = load_queues([parse_document(QUEUES.encode(), Path("q.toml"))])
-    receiver = QueueReceiver()
-    for chunk in list(queues_to_chunks(table))[1:]:
-        receiver.take(chunk)
+    chunks = list(queues_to_chunks(table))
+    for lost in range(len(chunks)):
+        with pytest.raises(TransferError):
+            received_queues(chunks[:lost] + chunks[lost + 1 :])
     with pytest.raises(TransferError):
-        receiver.finish()
-    with pytest.raises(TransferError):
-        QueueReceiver().take(b"nonsense")
+        received_queues([b"nonsense"])
 
 
 @asynchronous

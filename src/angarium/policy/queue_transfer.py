@@ -1,13 +1,12 @@
-"""How does the queue table travel from the process that read the files to the one that serves?
+"""Of which values does the queue table consist, on its way to the process that serves?
 
-As `policy.transfer` does it for the domains: octet strings, each taken in a few milliseconds, so that the
-event loop turns between two of them. Chunks hold values, never code.
+Says what the chunks of `policy.transfer` hold. Values that JSON does not know travel as text, and become what
+they were when they arrive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import msgspec
@@ -16,10 +15,10 @@ from angarium.policy.config import Protocol
 from angarium.policy.networks import parse_network
 from angarium.policy.queues import HeaderOptions, Level, QueueTable, Row, Shape, Tenant, Tenants
 from angarium.policy.throttle import Rate
-from angarium.policy.transfer import TransferError, batches
+from angarium.policy.transfer import Head, Receiver, batches, pack
 
 
-class _Head(msgspec.Struct, tag=0, array_like=True, frozen=True):
+class _Head(Head, tag=0, array_like=True, frozen=True):
     files: list[str]
     default: Level
     tenants: Tenants
@@ -40,31 +39,12 @@ class _TenantsOf(msgspec.Struct, tag=3, array_like=True, frozen=True):
     domains: dict[str, Tenants]
 
 
-class _End(msgspec.Struct, tag=4, array_like=True, frozen=True):
-    chunks: int
-
-
-_Chunk = _Head | _Shapes | _Domains | _TenantsOf | _End
-
-
-def _plain(value: object) -> str:
-    """Networks, the only values that msgpack does not know, travel as text."""
-    if isinstance(value, IPv4Network | IPv6Network):
-        return str(value)
-    raise NotImplementedError(f"no form for {value!r}")
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
-_decoder = msgspec.msgpack.Decoder(_Chunk)
+_Chunk = _Head | _Shapes | _Domains | _TenantsOf
 
 
 def queues_to_chunks(table: QueueTable) -> Iterator[bytes]:
     """Take a table apart into octet strings."""
-    count = 0
-    for chunk in _chunks(table):
-        yield _encoder.encode(chunk)
-        count += 1
-    yield _encoder.encode(_End(count))
+    return pack(_chunks(table))
 
 
 def _chunks(table: QueueTable) -> Iterator[_Chunk]:
@@ -77,45 +57,25 @@ def _chunks(table: QueueTable) -> Iterator[_Chunk]:
         yield _TenantsOf(dict(below))
 
 
-class QueueReceiver:
-    """Puts a queue table together again. `take` each chunk in its order; `finish` when the last one came."""
+class QueueReceiver(Receiver[QueueTable]):
+    """Puts the queue table together again."""
 
     def __init__(self) -> None:
-        self._table = QueueTable()
-        self._taken = 0
-        self._complete = False
+        super().__init__(QueueTable(), _Chunk)
 
-    def take(self, chunk: bytes) -> None:
-        """Add one chunk; raises TransferError for octets that are none."""
-        try:
-            value = _decoder.decode(chunk)
-        except msgspec.MsgspecError as error:
-            raise TransferError(f"not a chunk of queues: {error}") from None
-        if isinstance(value, _End):
-            self._complete = value.chunks == self._taken
-            return
-        self._taken += 1
-        self._add(value)
-
-    def finish(self) -> QueueTable:
-        """The table; raises TransferError if a chunk is missing."""
-        if not self._complete:
-            raise TransferError("the queues did not arrive whole")
-        return self._table
-
-    def _add(self, value: _Head | _Shapes | _Domains | _TenantsOf) -> None:
+    def _add(self, chunk: _Chunk) -> None:
         table = self._table
-        if isinstance(value, _Domains):
-            table.domains.update(zip(value.names, value.rows, strict=True))
-        elif isinstance(value, _Shapes):
-            table.shapes.extend(map(_shape, value.shapes))
-        elif isinstance(value, _TenantsOf):
-            table.tenants_of.update((domain, _tenants(below)) for domain, below in value.domains.items())
+        if isinstance(chunk, _Domains):
+            table.domains.update(zip(chunk.names, chunk.rows, strict=True))
+        elif isinstance(chunk, _Shapes):
+            table.shapes.extend(map(_shape, chunk.shapes))
+        elif isinstance(chunk, _TenantsOf):
+            table.tenants_of.update((domain, _tenants(below)) for domain, below in chunk.domains.items())
         else:
-            table.files = value.files
-            table.default = _level(value.default)
-            table.tenants = _tenants(value.tenants)
-            table.headers, table.require_authz = value.headers, value.require_authz
+            table.files = chunk.files
+            table.default = _level(chunk.default)
+            table.tenants = _tenants(chunk.tenants)
+            table.headers, table.require_authz = chunk.headers, chunk.require_authz
 
 
 def _shape(shape: Shape) -> Shape:

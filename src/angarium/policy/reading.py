@@ -18,10 +18,10 @@ from typing import BinaryIO
 import msgspec
 
 from angarium.policy.config import ConfigError, Problem
+from angarium.policy.domain_transfer import domains_to_chunks
 from angarium.policy.load import load_with_tables
 from angarium.policy.open_relay import open_relays
 from angarium.policy.queue_transfer import queues_to_chunks
-from angarium.policy.transfer import to_chunks
 
 FRAME = struct.Struct("!cI")
 """What kind of frame, and how many octets follow."""
@@ -59,7 +59,7 @@ def frames(path: Path) -> Iterator[tuple[bytes, bytes]]:
         labels=list(tables.labels),
     )
     yield HEAD, _encode(head)
-    for chunk in to_chunks(tables.domains):
+    for chunk in domains_to_chunks(tables.domains):
         yield DOMAINS, chunk
     for chunk in queues_to_chunks(tables.queues):
         yield QUEUES, chunk

@@ -21,12 +21,13 @@ from typing import Any
 import msgspec
 
 from angarium.policy.config import ConfigError, Configuration, Listener, Problem, Source
+from angarium.policy.domain_transfer import DomainReceiver
 from angarium.policy.load import Tables, TablesDiffer, digests_of, is_still, load
 from angarium.policy.open_relay import open_relays
 from angarium.policy.queue_transfer import QueueReceiver
 from angarium.policy.reading import DOMAINS, FRAME, HEAD, QUEUES, Head
 from angarium.policy.source import shown_path
-from angarium.policy.transfer import Receiver, TransferError
+from angarium.policy.transfer import TransferError
 from angarium.policy.watching import QUIET, FileWatch
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ async def _receive(stream: asyncio.StreamReader) -> tuple[Head, Tables]:
     head = msgspec.msgpack.decode(content, type=Head)
     if head.hash is None:
         raise ConfigError(head.problems, tuple(map(Path, head.files)))
-    domains, queues = Receiver(), QueueReceiver()
+    domains, queues = DomainReceiver(), QueueReceiver()
     while not stream.at_eof():
         kind, content = await _frame(stream)
         if kind == DOMAINS:
