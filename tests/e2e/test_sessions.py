@@ -128,6 +128,10 @@ def test_a_client_that_falls_silent_in_a_transaction(serve, last):
     [
         ("max_message_size = 1000", b"Subject: x\r\n\r\n" + b"y" * 1400 + b"\r\n", "5"),
         ("max_message_size = 1000", b"Subject: x\r\n\r\n" + b"yyyyyyyy\r\n" * 200, "552 5.3.4"),
+        ("max_header_size = 1000", b"S: x\r\n" * 167 + b"\r\nx\r\n", "552 5.3.4"),
+        ("max_header_size = 1000", b"A: xyz\r\n" * 125 + b"\r\n" + b"y\r\n" * 1000, "250"),
+        ("max_header_size = 1000", b"no blank line\r\n" * 67, "552 5.3.4"),
+        ("max_header_size = 70_000", b"a:\r\n" * 10_001 + b"\r\nx\r\n", "552 5.3.4"),
         ("line_length_hard_limit = 600", b"Subject: x\r\n\r\n" + b"y" * 601 + b"\r\n", "500 5.2.3"),
         ("line_length_hard_limit = 600", b"Subject: x\r\n\r\n" + b"y" * 600 + b"\r\n", "250"),
         ("", b"Subject: x\r\n\r\na\nb\r\n", "552 5.6.0"),

@@ -25,6 +25,20 @@ def test_split(content, section, body):
     assert split_content(content) == (section, body)
 
 
+@given(
+    st.lists(
+        st.sampled_from([b"a:", b"A :", b"b:", b"a", b" a:", b"\t", b"x", b"\r\n", b"\n", b"\r", b"\xff"])
+    )
+)
+def test_fields_by_name(pieces):
+    """A field that is asked for by its name is what a walk over all fields finds."""
+    headers = Headers(b"".join(pieces))
+    values = tuple(value for name, value in headers if name.lower() == "a")
+    assert headers.get_all("A") == values
+    assert headers.get("a") == (values[0] if values else None)
+    assert headers.get("a:") is headers.get("") is headers.get("é") is None
+
+
 @given(st.binary(max_size=40).map(lambda octets: octets.replace(b"a", b"\n").replace(b"b", b"\r\n\r\n")))
 def test_nothing_is_lost(content):
     """Section, at most one empty line, body: together they are the content."""

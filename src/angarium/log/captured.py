@@ -7,7 +7,7 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from angarium.mail.header import Headers, header_section, readable
@@ -24,18 +24,34 @@ def _takes(pattern: str, key: str, value: object) -> bool:
     return _matches(pattern, key) and (value is not None or pattern.endswith("*"))
 
 
+Fields = Sequence[tuple[str, str]]
+
+
 def captured_headers(
     wanted: Sequence[str], parts: Sequence[bytes | bytearray | memoryview]
 ) -> dict[str, Any]:
     """The header fields that `wanted` names, in any case; repeated fields become a list."""
+    return as_captured(wanted_fields(wanted, b"".join(parts))) if wanted else {}
+
+
+def wanted_fields(wanted: Sequence[str], content: bytes) -> Fields:
+    """The header fields that `wanted` names, in their order."""
     if not wanted:
-        return {}
+        return ()
     patterns = [pattern.lower() for pattern in wanted]
+    return [
+        (name, readable(value))
+        for name, value in Headers(header_section(content))
+        if any(_matches(pattern, name.lower()) for pattern in patterns)
+    ]
+
+
+def as_captured(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """These fields as records hold them: under the name's first spelling, repeated ones as a list."""
     captured: dict[str, list[str]] = {}
     spelling: dict[str, str] = {}
-    for name, value in Headers(header_section(b"".join(parts))):
-        if any(_matches(pattern, name.lower()) for pattern in patterns):
-            captured.setdefault(spelling.setdefault(name.lower(), name), []).append(readable(value))
+    for name, value in fields:
+        captured.setdefault(spelling.setdefault(name.lower(), name), []).append(value)
     return {name: values[0] if len(values) == 1 else values for name, values in captured.items()}
 
 

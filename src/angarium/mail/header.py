@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 _END = re.compile(rb"\n\r?\n")  # begins with one octet to look for: forty times as fast
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\r?\n[ \t].*)*)", re.MULTILINE)
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
-
+_NAME = re.compile("[!-9;-~]+")
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -55,13 +55,18 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first field of that name, or None."""
-        wanted = name.lower()
-        return next((value for key, value in self.fields if key.lower() == wanted), None)
+        return next(self._named(name), None)
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """All fields of that name, topmost first."""
-        wanted = name.lower()
-        return tuple(value for key, value in self.fields if key.lower() == wanted)
+        return tuple(self._named(name))
+
+    def _named(self, name: str) -> Iterator[str]:
+        """The values of that name, without a look at other fields: a header may hold thousands of them."""
+        if _NAME.fullmatch(name) is None:
+            return
+        for match in _of_name(name.lower()).finditer(b"\n" + self.section.lower()):
+            yield _value(self.section[match.start(1) - 1 : match.end(1) - 1])
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.get(name) is not None
@@ -73,4 +78,14 @@ class Headers:
 def _fields(section: bytes) -> Iterator[tuple[str, str]]:
     for match in _FIELD.finditer(section):
         name, value = match.groups()
-        yield name.decode("ascii"), _FOLD.sub(b"", value).strip().decode("utf-8", "surrogateescape")
+        yield name.decode("ascii"), _value(value)
+
+
+def _value(octets: bytes) -> str:
+    return _FOLD.sub(b"", octets).strip().decode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=64)
+def _of_name(name: str) -> re.Pattern[bytes]:
+    """Fields of that name in lower case: a literal to look for is ten times as fast as both cases."""
+    return re.compile(rb"\n" + re.escape(name.encode()) + rb"[ \t]*:[ \t]*(.*(?:\r?\n[ \t].*)*)")

@@ -103,6 +103,7 @@ class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_messages_per_connection: int = 10_000
     max_recipients_per_message: int = 1024
     max_message_size: int = 20 * 1024 * 1024
+    max_header_size: int = 256 * 1024
     data_buffer_size: int = 128 * 1024
     invalid_line_endings: LineEndings = LineEndings.DENY
     line_length_hard_limit: int = 998

@@ -108,6 +108,7 @@ OVERLAY_OPTIONS: dict[str, values.Parser] = {
     "max_messages_per_connection": whole_number(1),
     "max_recipients_per_message": whole_number(1),
     "max_message_size": size,
+    "max_header_size": size,
     "data_buffer_size": size,
     "invalid_line_endings": _line_endings,
     "line_length_hard_limit": whole_number(512, 1 << 20),

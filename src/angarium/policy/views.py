@@ -176,12 +176,17 @@ class Message:
     __slots__ = ("_body", "_changes", "_prefix", "_queue", "_recipients", "_section", "_sender", "meta")
 
     def __init__(
-        self, sender: Address | None, recipients: Iterable[Address], content: bytes, meta: Meta | None = None
+        self,
+        sender: Address | None,
+        recipients: Iterable[Address],
+        content: bytes,
+        meta: Meta | None = None,
+        prefix: bytes = b"",
     ) -> None:
         self._sender = sender
         self._recipients = tuple(recipients)
         self._section, self._body = _split(content)
-        self._prefix = b""
+        self._prefix = prefix
         self._queue: str | None = None
         self._changes: list[Change] = []
         self.meta = Meta() if meta is None else meta

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,9 @@ from angarium.policy.schedule import ScheduleError, parse_schedule
 from angarium.policy.views import Message, Meta, ReceivedReport
 from angarium.queue.intake import NULL_QUEUE, Arrival, NoCustody, queue_name
 from angarium.queue.signing import sign
-from angarium.reception.guard import TOO_LONG, TOO_MANY_HOPS
+from angarium.reception.guard import HEADER_TOO_LARGE, MAX_HEADER_LINES, TOO_LONG, TOO_MANY_HOPS
 from angarium.reception.queue_choice import Choice, choose
-from angarium.reception.record import reception_records
+from angarium.reception.record import NOTHING_KEPT, Kept, kept_of, reception_records
 from angarium.reception.reference import Trace, trace_of
 from angarium.reception.report_record import MAX_RECORDS
 from angarium.reception.transaction import Accepted, Transaction, ask
@@ -92,6 +93,8 @@ class Draft:
     fate: Fate | None = None
     trace: Trace = NO_TRACE
     """What the report proves about which message of ours it means."""
+    kept: Kept = NOTHING_KEPT
+    """What its records keep of its header."""
     share: int = MAX_RECORDS
     """How many OOB records its report may have, and how many notices."""
 
@@ -121,6 +124,7 @@ class _Taking:
         """Metadata that the message's own header asked for."""
         self._has_nul = False
         self._reports: dict[int, Report] = {}
+        self._kept: dict[int, Kept] = {}
 
     async def take(self) -> Reply:
         self._look_at_header()
@@ -129,25 +133,41 @@ class _Taking:
         self._read_choice()
         drafts = [self._draft(accepted) for accepted in self.accepted]
         if self.session.handlers.handles("smtp_server_message_received"):
-            for draft in drafts:
+            async for draft in _in_turns(drafts):
                 await self._show_message(draft)
         for draft in drafts:
             await self._judge(draft)
         await self._tell_of_reports(drafts)
         await self._name_queues(drafts)
         self._sign(drafts)
-        for draft in drafts:
+        async for draft in _in_turns(drafts):
             draft.share = max(1, MAX_RECORDS // len(drafts))
+            draft.kept = self._kept_of(draft.arrival.content)
             draft.arrival.records = reception_records(self.session, draft)
         arrivals = [draft.arrival for draft in drafts]
         await self.session.door.intake.take(arrivals)
         return Reply(250, _TAKEN, "OK ids=" + " ".join([arrival.ident for arrival in arrivals]))
 
     def _look_at_header(self) -> None:
-        header = header_section(as_bytes(self.content[0]))
+        limit = self.session.options.max_header_size
+        header = header_section(as_bytes(self.content[0])[: limit + len(b"\r\n")])
+        if len(header) > limit or header.count(b"\n") > MAX_HEADER_LINES:
+            raise Refusal(HEADER_TOO_LARGE)
         if count_received(header) > self.session.options.max_hops:
             raise Refusal(TOO_MANY_HOPS)
         self._has_nul = 0 in header
+
+    @cached_property
+    def _whole(self) -> bytes:
+        """The content as all messages share it, in one piece."""
+        return bytes(self.content[0]) if len(self.content) == 1 else b"".join(self.content)
+
+    def _kept_of(self, content: Sequence[bytes | memoryview]) -> Kept:
+        """What records keep of a header section; of content that messages share it is read once."""
+        key = id(content)
+        if key not in self._kept:
+            self._kept[key] = kept_of(content, self.session.door.configuration.log)
+        return self._kept[key]
 
     # What handlers may change
 
@@ -167,8 +187,8 @@ class _Taking:
         """Let `smtp_server_message_received` see one message, its Received field on top."""
         arrival = draft.arrival
         was = Accepted(arrival.envelope.recipients[0], draft.decision)
-        content = b"".join([arrival.prefix, *arrival.content])
-        message = Message(self.sender, [was.recipient.address], content, Meta(arrival.meta.items()))
+        meta = Meta(arrival.meta.items())
+        message = Message(self.sender, [was.recipient.address], self._whole, meta, arrival.prefix)
         await self._notify("smtp_server_message_received", message)
         arrival.meta = dict(message.meta)
         arrival.queue = message.queue or arrival.queue
@@ -186,7 +206,7 @@ class _Taking:
         if "remove_header" in changed:
             arrival.prefix, arrival.content = b"", list(message.parts)
         elif "prepend_header" in changed:
-            arrival.prefix = message.parts[0] + arrival.prefix
+            arrival.prefix = message.parts[0]
 
     def _read_choice(self) -> None:
         """Let the header choose queue and time, where the queues files say so and the sender has a right."""
@@ -348,6 +368,14 @@ class _Taking:
         if isinstance(answer, Reply):
             raise Refusal(answer)
         return answer if isinstance(answer, QueueConfig) else None
+
+
+async def _in_turns(drafts: list[Draft]) -> AsyncIterator[Draft]:
+    """Each draft; other sessions have their turn between them."""
+    for number, draft in enumerate(drafts):
+        if number:
+            await asyncio.sleep(0)
+        yield draft
 
 
 async def _examine(content: Sequence[bytes | memoryview], *, null_sender: bool) -> Report:

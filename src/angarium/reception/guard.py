@@ -22,11 +22,15 @@ RATE_GRACE = 60.0
 NO_ROOM = reply(452, "4.3.1 too much mail is being received at once; try again later")
 TOO_MANY_RECIPIENTS = reply(452, "4.5.3 too many recipients")
 TOO_MANY_HOPS = reply(554, "5.4.6 too many hops: this mail is in a loop")
+HEADER_TOO_LARGE = reply(552, "5.3.4 the header section is too large")
+MAX_HEADER_LINES = 10_000
+"""Lines of a header section, however short: each costs time wherever fields are read one by one."""
 TOO_LONG = reply(451, "4.4.5 data_processing_timeout exceeded")
 BINDING = {
     NO_ROOM: "content_memory",
     TOO_MANY_RECIPIENTS: "max_recipients_per_message",
     TOO_MANY_HOPS: "max_hops",
+    HEADER_TOO_LARGE: "max_header_size",
     TOO_LONG: "data_processing_timeout",
 }
 """Answers that end no session → the option that bound."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import UNSET
 
-from angarium.log.captured import captured_headers, captured_meta
+from angarium.log.captured import Fields, as_captured, captured_meta, wanted_fields
 from angarium.log.records import (
     EnhancedCode,
     Notice,
@@ -34,6 +34,7 @@ from angarium.wire import events
 from angarium.wire.framing import as_bytes
 
 if TYPE_CHECKING:
+    from angarium.policy.config import LogConfig
     from angarium.reception.custody import Draft
     from angarium.reception.session import Session
     from angarium.reception.transaction import Accepted, Transaction
@@ -45,6 +46,22 @@ MAX_TOLD = 20
 """Recipients of a transaction that each of its records tells. Of more, it tells the first, which made the
 transaction what it is, and its own: a record with all of them for each of them would grow with their square.
 """
+
+
+class Kept(NamedTuple):
+    """What records keep of a header section."""
+
+    message_id: str | None
+    fields: Fields
+
+
+NOTHING_KEPT = Kept(None, ())
+
+
+def kept_of(content: Sequence[bytes | memoryview], log: LogConfig) -> Kept:
+    """What the records of a message with this content keep of its header."""
+    fields = wanted_fields(log.headers, b"".join(content)) if log.headers else ()
+    return Kept(message_id(content), fields)
 
 
 def reception_records(session: Session, draft: Draft) -> list[Record]:
@@ -61,7 +78,7 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
         "created": int(created),
         "created_time": rfc3339(created),
         "meta": captured_meta(log.meta, arrival.meta),
-        "headers": captured_headers(log.headers, (arrival.prefix, *arrival.content)),
+        "headers": as_captured((*wanted_fields(log.headers, arrival.prefix), *draft.kept.fields)),
         "decided_by": fate.decided_by,
     }
     facts |= _told(_recipients(session, arrival.envelope.recipients[0], draft.decision), session)
@@ -69,7 +86,7 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
         type="Reception",
         id=arrival.ident,
         response=_ACCEPTED,
-        message_id=message_id(draft.arrival.content),
+        message_id=draft.kept.message_id,
         disposition=(fate.disposition if arrival.is_queued or not fate.queue else "discarded") or UNSET,
         notices=_notices(draft)[: draft.share] or UNSET,
         left_out=_left_out(draft) or UNSET,
