@@ -78,7 +78,7 @@ class OneAtATime(DiskFiles):
     """The real disk; whoever copies a folder finds it as it was between two changes, as after `kill -9`."""
 
     def __init__(self):
-        self._changing = threading.Lock()
+        self._changing = threading.RLock()
 
     def image(self, folder, copy):
         with self._changing:
@@ -91,6 +91,10 @@ class OneAtATime(DiskFiles):
     def write(self, handle, parts, offset):
         with self._changing:
             super().write(handle, parts, offset)
+
+    def write_synced(self, handle, parts, offset):
+        with self._changing:
+            super().write_synced(handle, parts, offset)
 
     def rename(self, old, new):
         with self._changing:

@@ -127,6 +127,10 @@ class SimulatedDisk:
         _place(inode.seen, offset, data)
         inode.unsynced.append((offset, data))
 
+    def write_synced(self, handle: int, parts: Sequence[Part], offset: int) -> None:
+        self.write(handle, parts, offset)  # the power may fail in the middle
+        self.sync(handle)
+
     def read(self, handle: int, length: int, offset: int) -> bytes:
         return bytes(self.handles[handle].seen[offset : offset + length])
 

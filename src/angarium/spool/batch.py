@@ -1,4 +1,4 @@
-"""What does one `fdatasync` make durable? A batch: puts one after the other, notes, and a commit record.
+"""What does one synced write make durable? A batch: puts one after the other, notes, and a commit record.
 
 Promises: the parts that were handed in are the parts that are written; a sealed batch never changes.
 """
@@ -72,9 +72,9 @@ class Batch:
             self.parts.insert(0, record.encode_header(header))
 
     def job(self, files: Files) -> partial[None]:
-        """The two system calls that make a sealed batch durable."""
+        """The system call that makes a sealed batch durable."""
         offset = self.start if self.segment.synced else 0
-        return partial(_write_and_sync, files, self.segment.handle, self.parts, offset)
+        return partial(files.write_synced, self.segment.handle, self.parts, offset)
 
     def resolve(self) -> None:
         """Tell everybody who waits that it is safe."""
@@ -87,8 +87,3 @@ class Batch:
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_exception(error)
-
-
-def _write_and_sync(files: Files, handle: int, parts: Sequence[Part], offset: int) -> None:
-    files.write(handle, parts, offset)
-    files.sync(handle)

@@ -2,9 +2,9 @@
 thread writes and syncs.
 
 Promises: one batch is under way at a time, and what arrives meanwhile is the next; batches land in order; a
-batch's futures resolve after its `fdatasync`, all together, or all fail. A segment whose write or sync failed
-is given up. Notes and finishes are never lost to a failed batch: they are written again. Refuses to gather: a
-batch starts at the end of the turn of the loop that asked for it.
+batch's futures resolve after its synced write, all together, or all fail. A segment of which a write or sync
+failed is given up. Notes and finishes are never lost to a failed batch: they are written again. Refuses to
+gather: a batch starts at the end of the turn of the loop that asked for it.
 """
 
 from __future__ import annotations
