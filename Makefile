@@ -8,7 +8,6 @@ SECONDS ?= 600
 JOBS ?= 2
 DIALOGUES ?= 10000
 SEED ?= 1
-SOAK ?= 600
 PYSPY := "$(shell sed -n 's/^ *"\(py-spy[^"]*\)".*/\1/p' pyproject.toml)"
 ATHERIS := "$(shell sed -n 's/^ *"\(atheris[^"]*\)".*/\1/p' pyproject.toml)"
 

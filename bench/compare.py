@@ -35,7 +35,7 @@ def main(
     quick: Annotated[bool, typer.Option(help="One short round of the full cycle at 10 KB.")] = False,
     only: Annotated[str, typer.Option(help="Modes, sizes and servers, e.g. full,10k,postfix.")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each server in each case.")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Length of a round.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of a round.")] = 2.5,
     connections: Annotated[int, typer.Option(min=1, help="Connections of the client.")] = 20,
     client_: Annotated[str | None, typer.Option("--client", help=f"{', '.join(CLIENTS)}.")] = None,
     sink: Annotated[str | None, typer.Option(help="angarium or smtp-sink.")] = None,

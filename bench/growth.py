@@ -103,7 +103,7 @@ def main(
     *,
     quick: Annotated[bool, typer.Option(help="A tenth of the growth, and few rounds.")] = False,
     only: Annotated[str, typer.Option(help="Some of domains, queued, configured, workers, header.")] = "",
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of both sides, twice.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of both sides, twice.")] = 3,
     messages: Annotated[int, typer.Option(min=100, help="Messages of a round.")] = 3000,
     dir_: Annotated[Path, typer.Option("--dir", help="Queues are made below.")] = Path("/var/tmp"),
 ) -> None:

@@ -31,7 +31,7 @@ def main(
     servers: Annotated[str, typer.Option(help="Which, e.g. angarium,postfix,exim.")] = "angarium,postfix",
     size: Annotated[str, typer.Option(help="Octets of a message.")] = "10240",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each rate.")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Length of a round.")] = 6.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of a round.")] = 5.0,
     dir_: Annotated[Path, typer.Option("--dir", help="Queues are made below.")] = Path("/var/tmp"),
 ) -> None:
     """Measure, and print one row for each server and load."""

@@ -39,7 +39,7 @@ def main(
     dir_: Annotated[Path, typer.Option("--dir", help="Queues are made below.")] = Path("/var/tmp"),
 ) -> None:
     """Measure, and print a row and what is held."""
-    length = seconds or (60.0 if quick else float(os.environ.get("SOAK", "600")))
+    length = seconds or (60.0 if quick else float(os.environ.get("SOAK") or 600))
     with scratch(dir_) as folder:
         with Stand(folder / "plain", angarium.start) as stand:
             looks, sent = _watched(stand, length * 0.8, rate)
