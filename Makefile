@@ -69,7 +69,7 @@ bench-peers: $(READY)  ## fetches the servers to compare with into build/peers, 
 	$(BIN)/python -m bench.peers.unpacked
 
 profile: $(READY) py-spy  ## microseconds for each step of a message's walk, and instructions of the pure parts
-	@$(BIN)/python -m bench.profile $(PROFILE)
+	-@$(BIN)/python -m bench.profile $(PROFILE)
 	@echo
 	@$(BIN)/python -m bench.instructions
 
