@@ -22,6 +22,7 @@ allow_plaintext_auth = true
 [policy]
 users = ["users.toml"]
 [log]
+headers = ["Subject", "X-*"]
 dir"""
 
 
@@ -36,6 +37,14 @@ async def one_large_transaction(port):
     envelope = b"MAIL FROM:<a@b.example>\r\n" + b"RCPT TO:<b@c.invalid>\r\n" * 1024
     await _say(port, envelope + b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
     await asyncio.Event().wait()
+
+
+async def tiny_fields(port):
+    """Header sections of eight megabytes in fields of two octets, and large ones for many recipients."""
+    begin = b"MAIL FROM:<a@b.example>\r\n" + b"RCPT TO:<b@c.invalid>\r\n" * 200 + b"DATA\r\n"
+    refused, taken = b"a:\r\n" * 2_000_000, b"a:\r\n" * 9_999 + b"\r\nx"
+    while True:
+        await _say(port, b"".join([begin, refused, b".\r\n", begin, taken, b"\r\n.\r\nQUIT\r\n"]))
 
 
 async def wrong_places(port):
@@ -91,7 +100,8 @@ async def _connected(port, source="127.0.0.1"):
 
 
 @pytest.mark.parametrize(
-    "attack", [recipients, one_large_transaction, wrong_places, guesses, trickles, handshakes]
+    "attack",
+    [recipients, one_large_transaction, tiny_fields, wrong_places, guesses, trickles, handshakes],
 )
 def test_an_honest_client_beside(tmp_path, attack):
     """It is greeted and answered in time, again and again, and the attack costs bounded memory."""

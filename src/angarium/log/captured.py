@@ -8,6 +8,7 @@ for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from angarium.mail.header import Headers, header_section, readable
@@ -24,6 +25,10 @@ def _takes(pattern: str, key: str, value: object) -> bool:
     return _matches(pattern, key) and (value is not None or pattern.endswith("*"))
 
 
+MAX_FIELDS = 100
+"""Header fields that a record takes over."""
+MAX_VALUE = 4096
+"""Characters of one that it takes over: senders choose how many there are and how long they are."""
 Fields = Sequence[tuple[str, str]]
 
 
@@ -35,15 +40,11 @@ def captured_headers(
 
 
 def wanted_fields(wanted: Sequence[str], content: bytes) -> Fields:
-    """The header fields that `wanted` names, in their order."""
+    """The header fields that `wanted` names, in their order, as many and as much as a record may hold."""
     if not wanted:
         return ()
-    patterns = [pattern.lower() for pattern in wanted]
-    return [
-        (name, readable(value))
-        for name, value in Headers(header_section(content))
-        if any(_matches(pattern, name.lower()) for pattern in patterns)
-    ]
+    fields = Headers(header_section(content)).matching(*wanted)
+    return [(name, readable(value[:MAX_VALUE])) for name, value in islice(fields, MAX_FIELDS)]
 
 
 def as_captured(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:

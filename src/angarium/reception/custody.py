@@ -160,7 +160,7 @@ class _Taking:
     @cached_property
     def _whole(self) -> bytes:
         """The content as all messages share it, in one piece."""
-        return bytes(self.content[0]) if len(self.content) == 1 else b"".join(self.content)
+        return as_bytes(self.content[0]) if len(self.content) == 1 else b"".join(self.content)
 
     def _kept_of(self, content: Sequence[bytes | memoryview]) -> Kept:
         """What records keep of a header section; of content that messages share it is read once."""
