@@ -61,3 +61,21 @@ def test_domains_without_a_route_are_named() -> None:
     """Mail that is accepted for a domain whose MX is this host needs a next hop."""
     (note,) = idle(loaded(LISTENER + POLICY, '["a.org"]\nrelay_to = true'))
     assert "no queues file routes it" in note.text
+
+
+def test_rights_that_can_never_matter_are_named() -> None:
+    """Peers in relay_from that relay_hosts has on every listener gain nothing by it; on one alone they do."""
+    hosts = LISTENER + 'relay_hosts = ["10.0.0.0/8"]\n'
+    entry = '["a.org"]\nrelay_from = ["10.1.0.0/16"]'
+    ((line, text),) = notes(entry, hosts)
+    assert (line, "adds nothing" in text) == (2, True)
+    other = '[[listener]]\nname = "out"\nlisten = "10.9.9.9:587"\n'
+    overlay = '[listener.peer."10.1.2.0/24"]\nrelay_hosts = []\n'
+    wider = entry.replace("10.1.0.0/16", "10.0.0.0/7")
+    assert [notes(entry, hosts + other), notes(entry, hosts + overlay), notes(wider, hosts)] == [[], [], []]
+
+
+@pytest.mark.parametrize(("key", "named"), [("com", 1), ("co.uk", 1), ("intranet", 0), ("a.com", 0)])
+def test_bare_top_level_domains_are_named(key: str, named: int) -> None:
+    """A key that is a top-level domain answers for nobody's addresses, and is said to."""
+    assert len(notes(f'["{key}"]\nrelay_to = true')) == named

@@ -66,7 +66,7 @@ class Table:
         to_key = key_for(self.keys[stand], domain) if domain else "<Postmaster>"
         (row,) = [row for row in rows if to_key in row.recipients and not row.routes]
         if "%" in local_part and not righted:
-            routing = [row for row in rows if to_key in row.recipients and row.routes]
+            routing = [row for row in rows if to_key in row.recipients and (row.routes or row.also_routes)]
             return (routing[0].answer, routing[0].reports) if routing else ("refuse", ())
         return (row.answer_with_right, row.reports_with_right) if righted else (row.answer, row.reports)
 
@@ -167,3 +167,11 @@ def test_handlers_are_said(tmp_path: Path) -> None:
     (row,) = [row for row in prove(load(tmp_path / "policy.py")).rows if row.answer == "code"]
     assert row.rules[0].handler == "get_listener_domain"
     assert row.rules[0].line == 4
+
+
+def test_local_parts_that_route_are_told_beside_the_others() -> None:
+    """Where sender routing is allowed, user%host is a row of its own only where its answer is another one."""
+    proof = proof_of('["a.org"]\nrelay_to = true', LISTENER + "allow_sender_routing = true\n")
+    assert not [row for row in proof.rows if row.routes]
+    (row,) = [row for row in proof.rows if "a.org" in row.recipients]
+    assert (row.answer, row.also_routes) == ("relay", True)

@@ -85,6 +85,31 @@ def test_prove_says_no_to_an_open_relay(main: str) -> None:
     assert offence["rules"][0]["line"] == 3
 
 
+def test_the_last_line_of_a_proof_says_what_it_does_not_cover(main: str) -> None:
+    """A relay that is open on purpose, and one where a handler decides, are not said to be closed."""
+    closed = "no outsider may relay to a domain that nobody named"
+    lab = edited(main, '["example.com"]', '["*"]\nrelay_to = true\nallow = "a lab"\n["example.com"]')
+    done = run("prove", lab)
+    assert done.returncode == 0
+    assert closed not in done.stdout
+    assert "only where the files accept that" in done.stdout
+    policy = Path(main).with_name("policy.py")
+    policy.write_text(
+        'from angarium import Policy\npolicy = Policy.load("angarium.toml")\n'
+        "@policy.on\ndef get_listener_domain(domain, listener, conn_meta):\n    return None\n"
+    )
+    assert f"{closed}, unless the handler lets them" in " ".join(run("prove", str(policy)).stdout.split())
+
+
+def test_replay_that_compares_nothing_does_not_pass(main: str) -> None:
+    """Where no record could be compared, nothing is known: exit code 2, and a line that says so."""
+    folder = Path(main).with_name("logs")
+    folder.mkdir()
+    done = run("replay", "--against", main, folder)
+    assert done.returncode == 2
+    assert "nothing could be compared" in done.stderr
+
+
 def test_diff_says_what_changes(main: str) -> None:
     """The same configuration exits with 0, another answer with 1; --json has the rows."""
     assert run("diff", main, main).returncode == 0

@@ -94,18 +94,24 @@ def show_rows(rows: Sequence[Row], every: Sequence[str], *, limit: int = 40) -> 
     """The rows of a proof; `every` names all listeners, so that only exceptions are named."""
     table = new_table("who", "to", "answer", "by")
     for row in folded(rows, limit):
-        to = named(row.recipients) if row.recipients else "anywhere"
         whom = who(row.peers, row.identities, row.senders)
         if row.answer == "refuse" and row.peers.is_everyone:
             whom = "anyone else"
         cells = [
             Text(whom + on(row.listeners, every)),
-            Text(f"user%host at {to}" if row.routes else to),
+            Text(_recipients(row)),
             Text(answered(row.answer, row.reports), style=_COLOURS[row.answer]),
             Text(by(row.right, row.rules)),
         ]
         table.add_row(*cells, style="bold red" if row.is_offence else "")
     return table
+
+
+def _recipients(row: Row) -> str:
+    to = named(row.recipients) if row.recipients else "anywhere"
+    if row.routes:
+        return f"user%host at {to}"
+    return f"{to}\nuser%host too" if row.also_routes else to
 
 
 def folded(rows: Sequence[Row], limit: int) -> list[Row]:

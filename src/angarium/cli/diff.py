@@ -54,7 +54,10 @@ def _show(found: Comparison) -> None:
     for label in found.new:
         out.print(f"listener {label} is new: `angarium prove` says what it allows", style="bold")
     if found.by_code:
-        out.print("A handler decides here: this is what changes where it returns None.", style="magenta")
+        out.print(
+            "A handler decides here: this is what changes where it leaves the answer to the files.",
+            style="magenta",
+        )
     out.print("nothing changes" if found.is_same else counted(len(found.changes), "change"), style="bold")
 
 

@@ -40,7 +40,7 @@ def _as_data(configuration: Configuration, proof: Proof, notes: list[Problem]) -
     return {
         "config": configuration.hash,
         "open_relay": bool(proof.offences),
-        "decided_by_code": any(row.answer == "code" for row in proof.rows),
+        "decided_by_code": proof.by_code,
         "rows": proof.rows,
         "offences": proof.offences,
         "notes": [{**msgspec.to_builtins(note.source), "text": note.text} for note in notes],
@@ -53,8 +53,8 @@ def _show(configuration: Configuration, proof: Proof, notes: list[Problem]) -> N
     out = console()
     every = list(dict.fromkeys(label for row in proof.rows for label in row.listeners))
     out.print(show_rows(proof.rows, every))
-    if any(row.answer == "code" for row in proof.rows):
-        out.print("\nThe other rows hold where the handler returns None.", style="magenta")
+    if proof.by_code:
+        out.print("\nThe other rows hold where the handler leaves the answer to the files.", style="magenta")
     for note in notes:
         out.print(f"\n{note.source}: {note.text}", end="", style="yellow")
     out.print()
@@ -62,8 +62,20 @@ def _show(configuration: Configuration, proof: Proof, notes: list[Problem]) -> N
         if row.offends is not None:
             _say(out, row)
     asked = counted(proof.classes, "question")
-    verdict = "the relay is OPEN" if proof.offences else "no outsider may relay to a domain that nobody named"
-    out.print(f"{configuration.hash}: {verdict} ({counted(proof.cells, 'cell')}, {asked}).", style="bold")
+    out.print(
+        f"{configuration.hash}: {_verdict(proof)} ({counted(proof.cells, 'cell')}, {asked}).", style="bold"
+    )
+
+
+def _verdict(proof: Proof) -> str:
+    """The whole proof in one line, with what it does not cover."""
+    if proof.offences:
+        return "the relay is OPEN"
+    if any(row.accepted is not None for row in proof.rows):
+        text = "outsiders may relay to domains that nobody named, only where the files accept that"
+    else:
+        text = "no outsider may relay to a domain that nobody named"
+    return f"{text}, unless the handler lets them" if proof.by_code else text
 
 
 def _say(out: Any, row: Row) -> None:

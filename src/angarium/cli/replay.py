@@ -34,7 +34,9 @@ def replay(
 ) -> None:
     """Put the sessions of the records to a candidate configuration, and say what would change.
 
-    Exits with 1 if anything would, and with 2 if nothing could be compared. Example: angarium replay --against candidate.toml /var/log/angarium
+    Exits with 1 if anything would, and with 2 if nothing could be compared.
+
+    Example: angarium replay --against candidate.toml /var/log/angarium
     """
     candidate = load_or_exit(against)
     files = list(_files(logs or [Path(load_or_exit(find(config)).log.dir)]))

@@ -12,11 +12,15 @@ from typing import Any
 
 from angarium.mail.address import MAX_DOMAIN
 from angarium.policy.advice import MAX_ALIKE
-from angarium.policy.config import Configuration, Listener, Overlay, Problem, Source
+from angarium.policy.config import Configuration, Listener, Network, Overlay, Problem, Source
 from angarium.policy.domains import representative
 from angarium.policy.match import LINE_BITS, Entry, KeyKind, PolicyTables, Row, Scope, Table, is_on
-from angarium.policy.space import View, stands
+from angarium.policy.networks import NetworkSet
+from angarium.policy.open_relay import is_public_suffix
+from angarium.policy.regions import Cover
+from angarium.policy.space import View, peer_networks, senders, stands
 
+_TOP_LEVEL = frozenset({"com", "net", "org", "edu", "gov", "mil", "int", "info", "biz", "arpa"})
 OPTIONS = ("relay_to", "relay_from", "relay_from_authz", "log_oob", "log_arf", "invalid_line_endings")
 
 
@@ -28,6 +32,8 @@ def idle(configuration: Configuration) -> list[Problem]:
         _too_long(tables),
         _overwritten(tables),
         _redundant(tables),
+        _needless_networks(configuration),
+        _bare(tables),
         _sections(configuration),
         _overlays(configuration),
         _unrouted(configuration),
@@ -96,6 +102,46 @@ def _redundant(tables: PolicyTables) -> Iterator[Problem]:
             other = above.found[0]
             text = f'"{key}" changes nothing: "{other.key}" ({other.source}) says the same'
             yield _note(entry.found[0].source, text)
+
+
+def _needless_networks(configuration: Configuration) -> Iterator[Problem]:
+    """relay_from whose peers may relay anyway, wherever they come in."""
+    gives: dict[Source, bool] = {}
+    keys: dict[Source, str] = {}
+    for stand in stands(configuration):
+        view = View(configuration, stand.listener, stand.local)
+        known: dict[tuple[Network, ...], bool] = {}
+        for key, name in senders([view]).items():
+            entry = view.tables.lookup(name, view.scope)
+            setting = entry.relay_from if entry is not None else None
+            if setting is None or not setting.value:
+                continue
+            networks = tuple(setting.value)
+            if networks not in known:
+                known[networks] = _reaches_others(view, networks)
+            keys[setting.source] = key
+            gives[setting.source] = gives.get(setting.source, False) or known[networks]
+    for source, has_effect in gives.items():
+        if not has_effect:
+            yield _note(
+                source, f'relay_from of "{keys[source]}" adds nothing: relay_hosts has all these peers'
+            )
+
+
+def _reaches_others(view: View, networks: tuple[Network, ...]) -> bool:
+    """Whether these networks hold a peer that relay_hosts does not."""
+    named = NetworkSet(networks)
+    cover = Cover((*networks, *peer_networks(view.listener)))
+    return any(atom.address in named and not view.by_address(atom.address).may_relay for atom in cover.atoms)
+
+
+def _bare(tables: PolicyTables) -> Iterator[Problem]:
+    """A top-level domain that was probably meant with everything below it, or not at all."""
+    for level in _levels(tables):
+        for key, row in level.items():
+            if key in _TOP_LEVEL or ("." in key and is_public_suffix(key)):
+                text = f'"{key}" answers for addresses like user@{key} alone, and for no domain below it'
+                yield _note(_sources(tables, row)[0][0], f"{text}: name your domains themselves")
 
 
 def _said(entry: Entry | None) -> tuple[Any, ...]:

@@ -78,6 +78,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Keys, `*`, `[*]` for any other literal, `[prohibited]`, `<Postmaster>`; empty: any."""
     routes: bool = False
     """It is about local parts that ask for another host (`user%host`)."""
+    also_routes: bool = False
+    """It is about those too, which are answered as the others are."""
     answer: Answer
     answer_with_right: Answer = "relay"
     """The answer to senders with a right of their own: not "relay" where mail never goes
@@ -108,6 +110,11 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """Questions told apart."""
     classes: int
     """Questions asked."""
+
+    @property
+    def by_code(self) -> bool:
+        """Whether a handler decides, where it does not leave the answer to the files."""
+        return any(row.answer == "code" for row in self.rows)
 
     @property
     def offences(self) -> tuple[Row, ...]:
@@ -286,22 +293,31 @@ class _Proving:
             yield _Line(msgspec.structs.replace(row, rules=(), offends=offends, accepted=accepted), key, rule)
 
     def _recipient_class(self, view: View, address: Address, stance: Stance) -> Iterator[Row]:
-        routing = Address(f"{address.local_part}%elsewhere", address.domain)
-        for asked in (address, routing):
-            stranger = self._count(view.to(asked, stance, righted=False))
-            righted = self._count(view.to(asked, stance, righted=True))
-            if asked is routing and stranger.verdict is Verdict.REFUSE:
-                continue  # what a right of its own gives, it gives to every local part
-            yield Row(
-                listeners=(),
-                routes=asked is routing,
-                answer=_ANSWERS[stranger.verdict],
-                answer_with_right=_ANSWERS[righted.verdict],
-                right=stranger.right,
-                reports=_reports(stranger),
-                reports_with_right=_reports(righted),
-                rules=(Rule.of(stranger.decided_by),),
-            )
+        plain = self._recipient_row(view, address, stance)
+        if address.local_part.lower() == "postmaster":
+            yield plain
+            return
+        asked = Address(f"{address.local_part}%elsewhere", address.domain)
+        routing = self._recipient_row(view, asked, stance)
+        if routing.answer == "refuse":
+            yield plain  # what a right of its own gives, it gives to every local part
+        elif routing == plain:
+            yield msgspec.structs.replace(plain, also_routes=True)
+        else:
+            yield from (plain, msgspec.structs.replace(routing, routes=True))
+
+    def _recipient_row(self, view: View, asked: Address, stance: Stance) -> Row:
+        stranger = self._count(view.to(asked, stance, righted=False))
+        righted = self._count(view.to(asked, stance, righted=True))
+        return Row(
+            listeners=(),
+            answer=_ANSWERS[stranger.verdict],
+            answer_with_right=_ANSWERS[righted.verdict],
+            right=stranger.right,
+            reports=_reports(stranger),
+            reports_with_right=_reports(righted),
+            rules=(Rule.of(stranger.decided_by),),
+        )
 
     def _count(self, decision: Decision) -> Decision:
         self.classes += 1
