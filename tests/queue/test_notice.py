@@ -85,19 +85,43 @@ def test_our_own_parser_understands_it():
     assert report.original.message_id == "<1@b.example>"
 
 
+BEYOND = Address.parse("ü+é@d.example")
+EIGHT_BITS = "Subject: ü\r\nMessage-ID: <1@b.example>\r\n\r\nbödy\r\n".encode()
+
+
 def test_addresses_beyond_ascii():
-    """UTF-8 addresses make an RFC 6533 report."""
-    content = notice(recipient=Address.parse("ü@d.example"))
+    """A sender who has such an address gets an RFC 6533 report in UTF-8."""
+    content = notice(sender=Address.parse("ö@b.example"), recipient=BEYOND, orcpt="utf-8;ü+é@d.example")
     assert b"message/global-delivery-status" in content
-    assert "Final-Recipient: utf-8; ü@d.example".encode() in content
+    assert "Original-Recipient: utf-8;ü+é@d.example".encode() in content
+    assert "Final-Recipient: utf-8; ü+é@d.example".encode() in content
 
 
-@pytest.mark.parametrize(
-    ("original", "encoding"), [(ORIGINAL, "7bit"), (b"Subject: \xc3\xbc\r\n\r\n", "8bit")]
-)
+@pytest.mark.parametrize("returns", ["none", "headers", "full"])
+def test_seven_bits_for_a_sender_in_ascii(returns):
+    """Such a sender's host may take no more (RFC 6533 section 3); nothing is lost on the way."""
+    content = notice(EIGHT_BITS, recipient=BEYOND, orcpt="utf-8;ü+é@d.example", returns=returns)
+    assert content.isascii()
+    assert b"8bit" not in content
+    assert rb"Final-Recipient: utf-8; \x{FC}\x{2B}\x{E9}@d.example" in content
+    assert rb"Original-Recipient: utf-8;\x{FC}\x{2B}\x{E9}@d.example" in content
+    report = examine(content, null_sender=True)
+    assert report.failed[0].address == "ü+é@d.example"
+    assert returns == "none" or report.original.message_id == "<1@b.example>"
+    assert returns == "none" or report.original.subject == "ü"
+    last = email.message_from_bytes(content).get_payload()[-1]
+    assert returns != "full" or last.get_content_type() == "message/global"
+
+
+def test_eight_bits_in_the_body_alone():
+    """An original with an ASCII header and eight bits below it returns whole, over seven bits."""
+    assert notice(b"Subject: x\r\n\r\nb\xf6dy\r\n", returns="full").isascii()
+
+
+@pytest.mark.parametrize(("original", "encoding"), [(ORIGINAL, "7bit"), (EIGHT_BITS, "8bit")])
 def test_the_encoding_of_the_whole_is_that_of_its_parts(original, encoding):
     """The whole says 8bit only where a part does (RFC 2045 section 6.4)."""
-    parsed = email.message_from_bytes(notice(original))
+    parsed = email.message_from_bytes(notice(original, sender=Address.parse("ö@b.example")))
     assert parsed["Content-Transfer-Encoding"] == encoding
     assert (encoding == "8bit") is any(
         part["Content-Transfer-Encoding"] == "8bit" for part in parsed.get_payload()

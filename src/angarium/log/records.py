@@ -94,11 +94,11 @@ class Record(msgspec.Struct, kw_only=True):
     tls_cipher: str | UnsetType = UNSET
     tls_protocol_version: str | UnsetType = UNSET
     tls_peer_subject_name: list[str] | UnsetType = UNSET
+    outcome_unknown: bool | UnsetType = UNSET
+    """True where the next hop may have taken a message without our knowing: it may arrive twice."""
     tls_fallback: str | UnsetType = UNSET
     """Why mail left in clear text although the next hop offers TLS."""
     provider_name: str | UnsetType = UNSET
-    outcome_unknown: bool | UnsetType = UNSET
-    """True where the next hop may have taken a message without our knowing: it may arrive twice."""
     listener: str | UnsetType = UNSET
     local_address: str | UnsetType = UNSET
     helo: str | UnsetType = UNSET

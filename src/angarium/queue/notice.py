@@ -1,11 +1,14 @@
 """What a sender is told of a message: a delivery status notification, as `multipart/report` (RFC 3461 section
 6, RFC 3464, RFC 6533).
 
-Pure. The notice has the null reverse-path, so it never causes another; whether one is due, `dsn` knows.
+Promises that a sender whose address is ASCII gets it over hosts that take seven bits only, whatever it is
+about. Pure. The notice has the null reverse-path, so it never causes another; whether one is due, `dsn`
+knows.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -26,6 +29,7 @@ MAX_RETURNED = 1024 * 1024
 MAX_SAID = 2000
 """Characters of a reply that are told."""
 _DENT = "    "
+_EMBEDDED = re.compile(r"[^!-~]|[\\+=]")
 
 
 class Action(Enum):
@@ -67,11 +71,13 @@ def write_notice(notice: Notice, original: bytes, *, hostname: str, ident: str, 
     Written by hand and not with `email`, whose parts cannot hold a returned header section octet by octet.
     """
     boundary = f"=_{ident}"
-    status_type = "message/global-delivery-status" if _is_utf8(notice) else "message/delivery-status"
+    is_seven_bit = notice.sender.is_ascii
+    is_global = _is_utf8(notice) and not is_seven_bit
+    status_type = "global-delivery-status" if is_global else "delivery-status"
     parts = [
-        _text_part(_text(notice, hostname), is_utf8=_is_utf8(notice)),
-        _part(status_type, _status_fields(notice, hostname, now)),
-        *_returned(notice, original),
+        _part("text/plain; charset=utf-8", _text(notice, hostname), is_seven_bit=is_seven_bit),
+        _part(f"message/{status_type}", _status_fields(notice, hostname, now), is_seven_bit=is_seven_bit),
+        *(_part(*returned, is_seven_bit=is_seven_bit) for returned in _returned(notice, original)),
     ]
     head = _lines(
         f"From: Mail Delivery System <mailer-daemon@{hostname}>",
@@ -128,12 +134,12 @@ def _text(notice: Notice, hostname: str) -> bytes:
 
 def _status_fields(notice: Notice, hostname: str, now: float) -> bytes:
     """The per-message and the per-recipient fields (RFC 3464 sections 2.2 and 2.3)."""
-    utf8 = not notice.recipient.is_ascii
+    utf8 = not (notice.recipient.is_ascii or notice.sender.is_ascii)
     message = [f"Reporting-MTA: dns; {hostname}", f"Arrival-Date: {_date(notice.arrival)}"]
     if notice.envid:
         message.insert(0, f"Original-Envelope-Id: {notice.envid}")
     recipient = [
-        f"Final-Recipient: {'utf-8' if utf8 else 'rfc822'}; {notice.recipient}",
+        f"Final-Recipient: {_address(notice)}",
         f"Action: {notice.action.value}",
         f"Status: {_status(notice)}",
     ]
@@ -143,12 +149,29 @@ def _status_fields(notice: Notice, hostname: str, now: float) -> bytes:
             f"Diagnostic-Code: smtp; {said if utf8 else _ascii(said)}", 78, subsequent_indent=" "
         )
     if notice.orcpt:
-        recipient.insert(0, f"Original-Recipient: {notice.orcpt}")
+        kind, separator, address = notice.orcpt.partition(";")
+        orcpt = f"{kind}{separator}{_embedded(address)}" if notice.sender.is_ascii else notice.orcpt
+        recipient.insert(0, f"Original-Recipient: {orcpt}")
     if notice.remote_mta:
         recipient.append(f"Remote-MTA: dns; {notice.remote_mta}")
     if notice.tried_until is not None:
         recipient.append(f"Will-Retry-Until: {_date(notice.tried_until)}")
     return _lines(*message, "", *recipient)
+
+
+def _address(notice: Notice) -> str:
+    """The recipient with its type; in seven bits where the notice may have no more."""
+    address = str(notice.recipient)
+    if notice.recipient.is_ascii:
+        return f"rfc822; {address}"
+    return f"utf-8; {_embedded(address) if notice.sender.is_ascii else address}"
+
+
+def _embedded(address: str) -> str:
+    r"""The address with `\x{…}` for what seven bits cannot say (RFC 6533 section 3: utf-8-addr-xtext)."""
+    if address.isascii():
+        return address
+    return _EMBEDDED.sub(lambda match: f"\\x{{{ord(match[0]):02X}}}", address)
 
 
 _CLASSES = {Action.FAILED: 5, Action.DELAYED: 4, Action.DELIVERED: 2, Action.RELAYED: 2}
@@ -162,18 +185,15 @@ def _status(notice: Notice) -> EnhancedStatus:
     return status if status is not None and status.class_ == wanted else EnhancedStatus(wanted, 0, 0)
 
 
-def _text_part(body: bytes, *, is_utf8: bool) -> bytes:
-    """For people. Not every host takes eight bits, so there are none unless an address needs them."""
-    if body.isascii() or is_utf8:
-        return _part("text/plain; charset=utf-8", body)
-    coded = encodestring(body.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
-    fields = ("Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: quoted-printable", "")
-    return _lines(*fields) + coded + b"\r\n"
-
-
-def _part(media_type: str, body: bytes) -> bytes:
-    fields = _lines(f"Content-Type: {media_type}", f"Content-Transfer-Encoding: {_encoding(body)}", "")
-    return fields + body + b"\r\n"
+def _part(media_type: str, body: bytes, *, is_seven_bit: bool) -> bytes:
+    """One part; what has eight bits is encoded where a host may take seven only (RFC 2045 section 6.7)."""
+    encoding = _encoding(body)
+    if encoding == "8bit" and is_seven_bit:
+        body = encodestring(body.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+        encoding = "quoted-printable"
+    return (
+        _lines(f"Content-Type: {media_type}", f"Content-Transfer-Encoding: {encoding}", "") + body + b"\r\n"
+    )
 
 
 def _encoding(body: bytes) -> str:
@@ -184,14 +204,15 @@ def _lines(*lines: str) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
 
 
-def _returned(notice: Notice, original: bytes) -> Iterator[bytes]:
-    """The part that returns the original, or its header section."""
+def _returned(notice: Notice, original: bytes) -> Iterator[tuple[str, bytes]]:
+    """The part that returns the original, or its header section: its type, which may be encoded where the
+    octets have eight bits (RFC 6532 section 3.7, RFC 6533 section 6), and its octets.
+    """
     if notice.returns == "full" and len(original) <= MAX_RETURNED:
-        section, _ = split_content(original)
-        yield _part("message/rfc822" if section.isascii() else "message/global", original)
+        yield "message/rfc822" if original.isascii() else "message/global", original
     elif notice.returns != "none":
         section, _ = split_content(original[:MAX_RETURNED_HEADERS])
-        yield _part("text/rfc822-headers" if section.isascii() else "message/global-headers", section)
+        yield "text/rfc822-headers" if section.isascii() else "message/global-headers", section
 
 
 def _one_line(reply: Reply) -> str:
