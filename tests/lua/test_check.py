@@ -147,11 +147,11 @@ def test_options_without_effect_are_told() -> None:
     assert found[3].startswith("10: kind has no effect here")
 
 
-def test_disconnect_with_another_code() -> None:
-    """A `disconnect` that does not end the session here is a warning; one with 421 is none."""
-    calls = "  kumo.disconnect(421, 'x')\n  kumo.disconnect(550, 'x')\n"
+def test_disconnect_in_a_mode_that_is_not_here() -> None:
+    """A `disconnect` that would add a second reply is an error with its line; other modes are none."""
+    calls = "  kumo.disconnect(421, 'x', 'If421')\n  kumo.disconnect(550, 'x', 'FollowWith421')\n"
     [found] = problems(f"kumo.on('smtp_server_ehlo', function()\n{calls}end)\n")
-    assert found.startswith("3: kumo.disconnect ends the session with 421 alone here")
+    assert found.startswith("3: FollowWith421 is not available")
 
 
 def test_wrong_values() -> None:

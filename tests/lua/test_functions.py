@@ -191,12 +191,18 @@ kumo.on('smtp_server_mail_from', function(sender, conn_meta)
 end)
 kumo.on('smtp_server_rcpt_to', function(recipient, conn_meta)
   if recipient.email == 'nobody@elsewhere.example' then kumo.disconnect(421, '4.3.2 bye') end
+  if recipient.user == 'trap' then kumo.disconnect(554, '5.7.1 never again') end
+  if recipient.user == 'stay' then kumo.disconnect(554, '5.7.1 not this one', 'If421') end
+  if recipient.user == 'wrong' then
+    local mode = 'FollowWith421'
+    kumo.disconnect(554, '5.7.1 no', mode)
+  end
 end)
 """
 
 
 def test_dialogue(mta: MakeMta) -> None:
-    """Events of the dialogue reject with code and text; `disconnect` with 421 ends the session."""
+    """Events of the dialogue reject with code and text; `disconnect` ends the session."""
     server = mta({"init.lua": INIT + DIALOGUE})
     session = server.session(peer=INSIDE, helo=None)
     assert str(session.say("EHLO bad.example")) == "550 5.7.1 not you"
@@ -207,6 +213,18 @@ def test_dialogue(mta: MakeMta) -> None:
     assert session.is_closed
     rejection = server.records("Rejection")[0]
     assert rejection["handlers"][0]["file"].endswith("init.lua")
+
+
+@pytest.mark.parametrize(
+    ("user", "answered", "closed"),
+    [("trap", "554 5.7.1 never", True), ("stay", "554 5.7.1 not", False), ("wrong", "451 4.3.0", False)],
+)
+def test_disconnect_with_another_code(mta: MakeMta, user: str, answered: str, closed: bool) -> None:
+    """`disconnect` closes after the reply whatever the code is, unless its mode says that only 421 does."""
+    session = mta({"init.lua": INIT + DIALOGUE}).session(peer=INSIDE)
+    session.say("MAIL FROM:<x@good.example>")
+    assert str(session.say(f"RCPT TO:<{user}@elsewhere.example>")).startswith(answered)
+    assert session.is_closed is closed
 
 
 AUTH = """\

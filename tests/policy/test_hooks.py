@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from angarium import Identity, ListenerDomain, Policy, QueueConfig, reject
-from angarium.policy.hooks import EVENTS, HandlerCall, HandlerFailed, HookError, Hooks, Rejected
+from angarium.policy.hooks import EVENTS, HandlerCall, HandlerFailed, HookError, Hooks, Rejected, reject
 
 HERE = Path(__file__).name
 
@@ -265,3 +265,11 @@ def test_async_needs_no_thread() -> None:
 
     with pytest.raises(HookError, match="take out thread=True"):
         Policy().on(thread=True)(smtp_server_ehlo)
+
+
+def test_reject_may_end_the_session() -> None:
+    """A refusal closes the session where it says so, or with 421; otherwise the session goes on."""
+    for code, disconnect, closes in ((550, False, False), (550, True, True), (421, False, True)):
+        with pytest.raises(Rejected) as rejected:
+            reject(code, "no", disconnect=disconnect)
+        assert rejected.value.reply.closes is closes

@@ -54,7 +54,7 @@ FUNCTIONS: dict[str, Standing] = {
     "kumo.make_egress_source": _differs("the options are those of `[source]` in egress files"),
     "kumo.make_egress_pool": _SAME,
     "kumo.reject": _SAME,
-    "kumo.disconnect": _differs("only 421 closes the session; other codes are replies like those of reject"),
+    "kumo.disconnect": _differs("the modes are `ForceDisconnect`, which holds without one, and `If421`"),
     "kumo.json_parse": _SAME,
     "kumo.json_encode": _SAME,
     "kumo.json_encode_pretty": _SAME,

@@ -101,7 +101,8 @@ class Chain:
         source = self._functions[refusal.handler].source
         code = refusal.code
         try:
-            reject(int(code) if isinstance(code, int | float) else -1, str(refusal.text or ""))
+            number = int(code) if isinstance(code, int | float) else -1
+            reject(number, str(refusal.text or ""), disconnect=refusal.disconnects)
         except Rejected as rejected:
             rejected.source = source
             raise rejected from None

@@ -372,14 +372,19 @@ for _, name in ipairs { 'json_parse', 'json_encode', 'json_encode_pretty', 'json
   end
 end
 
-local function rejects(name)
-  return function(code, text)
+local function rejects(name, when)
+  return function(code, text, mode)
     if number_type(code) ~= 'integer' or code < 400 or code > 599 then
       error('kumo.' .. name .. ' takes a code from 400 to 599, not ' .. tostring(code), 2)
     elseif type(text) ~= 'string' then
       error('kumo.' .. name .. ' takes a code and a text', 2)
     end
-    error(setmetatable({ code, text }, Reject), 0)
+    if when == nil or mode == nil then
+      mode = when
+    elseif mode ~= 'If421' and mode ~= 'ForceDisconnect' then
+      error('kumo.' .. name .. " takes 'ForceDisconnect' or 'If421', not " .. tostring(mode), 2)
+    end
+    error(setmetatable({ code, text, mode == 'ForceDisconnect' }, Reject), 0)
   end
 end
 
@@ -395,7 +400,7 @@ local kumo = {
   make_egress_source = made(Egress, 'make_egress_source'),
   make_egress_pool = made(Egress, 'make_egress_pool'),
   reject = rejects 'reject',
-  disconnect = rejects 'disconnect',
+  disconnect = rejects('disconnect', 'ForceDisconnect'),
   serde = module('kumo.serde', serde),
   domain_map = module('kumo.domain_map', { new = domain_map }),
   cidr = module('kumo.cidr', { make_map = cidr_map }),
@@ -557,7 +562,7 @@ local function ended(ok, answer, index)
     return 'error', answer, nil, nil, current, true
   end
   if getmetatable(answer) == Reject then
-    return 'reject', answer[1], answer[2], nil, current
+    return 'reject', answer[1], answer[2], answer[3], current
   end
   return 'error', answer[1], answer[2], answer[3], current, is_spent
 end

@@ -148,15 +148,19 @@ class Reading:
     def _call(self, path: str, end: int) -> None:
         if path == "kumo.on" and (event := self._argument(end)) is not None:
             self._missing(catalogue.missing_event(event.value), event)
-        if path == "kumo.disconnect" and self._at(end + 1).value != "421":
-            text = (
-                "kumo.disconnect ends the session with 421 alone here; others are replies, as of kumo.reject"
-            )
-            self.problems.append(Problem(Source(self.shown, self._at(end - 1).line), text, is_error=False))
+        if path == "kumo.disconnect":
+            self._disconnect(end)
         brace = end + 1 if self._at(end).value == "(" else end
         if path in SCHEMAS and self._at(brace).value == "{":
             self._options(path, SCHEMAS[path], read_table(self.tokens, brace)[0])
             self._values(path, brace)
+
+    def _disconnect(self, end: int) -> None:
+        close = skip(self.tokens, end) if end < len(self.tokens) else end
+        for token in self.tokens[end:close]:
+            if token.kind == "text" and token.value == "FollowWith421":
+                text = "FollowWith421 is not available: leave it out, and the session ends with the reply"
+                self.problems.append(Problem(Source(self.shown, token.line), text))
 
     def _options(self, path: str, schema: Schema, table: TableText) -> None:
         for name, (line, below) in table.fields.items():

@@ -47,13 +47,14 @@ class Failure(Exception):  # noqa: N818 - it is an outcome
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer
-    """`kumo.reject`."""
+    """`kumo.reject`, or `kumo.disconnect`."""
 
-    def __init__(self, code: object, text: object, handler: int) -> None:
+    def __init__(self, code: object, text: object, handler: int, *, disconnects: bool) -> None:
         super().__init__(code, text)
         self.code = code
         self.text = text
         self.handler = handler
+        self.disconnects = disconnects
 
 
 class Answer(NamedTuple):
@@ -142,7 +143,7 @@ def _raise(answer: tuple[Any, ...]) -> NoReturn:
     kind, first, second, third, handler, *rest = (*answer, None, None, None, None, None)
     number = (handler or 1) - 1
     if kind == "reject":
-        raise Refusal(_plain(first), _plain(second), number)
+        raise Refusal(_plain(first), _plain(second), number, disconnects=bool(third))
     text = first if isinstance(first, str) else repr(first)
     file = text_from_lua(second) if second else None
     is_broken = bool(rest[0]) or text == "not enough memory"

@@ -53,6 +53,8 @@ class Reply:
     code: int
     enhanced: EnhancedStatus | None
     text: str
+    disconnects: bool = False
+    """The server closes the connection after it, whatever its code is."""
     full_text: str = field(init=False, repr=False, compare=False)
     """The text with the enhanced status code before every line (RFC 2034 section 4)."""
 
@@ -90,8 +92,8 @@ class Reply:
 
     @property
     def closes(self) -> bool:
-        """421: the server closes the connection after this reply (RFC 5321 section 3.8)."""
-        return self.code == 421
+        """The server closes the connection after this reply, as after every 421 (RFC 5321 section 3.8)."""
+        return self.code == 421 or self.disconnects
 
     def __str__(self) -> str:
         return f"{self.code} {self.full_text}"

@@ -10,6 +10,7 @@ a password.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import logging
 import threading
@@ -139,9 +140,10 @@ MAX_REPLY = 2000
 """Characters of a reply that a handler words: some lines, never a document."""
 
 
-def reject(code: int, text: str) -> NoReturn:
+def reject(code: int, text: str, *, disconnect: bool = False) -> NoReturn:
     """Refuse the command with this reply: `reject(550, "5.7.1 Not from here")`.
 
+    The session goes on, unless the code is 421 or `disconnect` says that it ends with this reply.
     The code is 400 to 599 and the enhanced status code, if there is one, of the same class; else ValueError.
     """
     if not 400 <= code <= 599:
@@ -151,7 +153,7 @@ def reject(code: int, text: str) -> NoReturn:
     answer = reply(code, text)
     if answer.enhanced is not None and answer.enhanced.class_ != (4 if answer.is_transient else 5):
         raise ValueError(f"reject({code}, ...): the status {answer.enhanced} is of another class")
-    raise Rejected(answer)
+    raise Rejected(dataclasses.replace(answer, disconnects=True) if disconnect else answer)
 
 
 @dataclass
