@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from angarium.policy.config import ConfigError, Network
 from angarium.policy.load import load
 from angarium.policy.networks import NetworkSet, parse_network
-from angarium.policy.open_relay import open_relays, outsiders
+from angarium.policy.open_relay import open_relays, outsiders, proxies_with_rights
 
 Found = Callable[..., list[str]]
 
@@ -162,3 +162,19 @@ def test_outsiders(written: list[Network]) -> None:
     for network in together:
         if network.prefixlen < 8 and network.network_address < ip_address("224.0.0.0"):
             assert any(peer in network for peer in peers)
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ('proxy_hosts = ["127.0.0.1"]', ["proxy_hosts: 127.0.0.1/32"]),
+        ('xclient_hosts = ["10.1.0.0/16"]\nrelay_hosts = ["10.1.2.3"]', ["xclient_hosts: 10.1.0.0/16"]),
+        ('xclient_hosts = ["127.0.0.1"]\nrelay_hosts = ["10.0.0.0/8", "::/64"]', []),
+    ],
+)
+def test_proxies_with_rights(tmp_path: Path, options: str, warned: list[str]) -> None:
+    """A proxy that may relay is a warning: a client of whom it says nothing has its address."""
+    (tmp_path / "main.toml").write_text(f'postmaster = "ops@example.com"\n{LISTENER}{options}\n')
+    problems = list(proxies_with_rights(load(str(tmp_path / "main.toml"))))
+    assert [problem.text.partition(" meets")[0] for problem in problems] == warned
+    assert [problem.source.line for problem in problems] == [5] * len(warned)

@@ -222,6 +222,18 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_document(open_file)
 
 
+def test_a_folder_that_everybody_may_write(tmp_path: Path) -> None:
+    """Whoever may write the folder may replace the file: refused, but for a sticky one."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    (folder / "a.toml").write_text("a = 1")
+    folder.chmod(0o777)
+    with pytest.raises(ConfigError, match=f"other files into the folder {folder}: chmod o-w {folder}"):
+        read_document(folder / "a.toml")
+    folder.chmod(0o1777)
+    assert read_document(folder / "a.toml").data == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "again", "first"),
     [

@@ -13,7 +13,7 @@ from angarium.cli.configuration import Config, ConfigArgument, find
 from angarium.net.rights import has_user
 from angarium.policy.config import ConfigError, Configuration, Problem
 from angarium.policy.load import load
-from angarium.policy.open_relay import open_relays
+from angarium.policy.open_relay import open_relays, proxies_with_rights
 
 
 def check(
@@ -47,7 +47,12 @@ def _problems(path: object) -> list[Problem]:
         configuration = load(str(path))
     except ConfigError as error:
         return error.problems
-    return [*configuration.problems, *open_relays(configuration), *_of_this_machine(configuration)]
+    return [
+        *configuration.problems,
+        *open_relays(configuration),
+        *proxies_with_rights(configuration),
+        *_of_this_machine(configuration),
+    ]
 
 
 def _of_this_machine(configuration: Configuration) -> Iterator[Problem]:

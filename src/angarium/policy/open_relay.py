@@ -223,6 +223,22 @@ def believed(options: ListenerOptions, peer: IPAddress) -> list[str]:
     return found
 
 
+def proxies_with_rights(configuration: Configuration) -> Iterator[Problem]:
+    """Proxies that may relay themselves, as warnings: so may clients of whom they say nothing."""
+    for listener in configuration.listeners:
+        options = listener.options
+        for option in ("xclient_hosts", "proxy_hosts"):
+            for proxy in getattr(options, option):
+                if any(_meet(proxy, network) for network in options.relay_hosts):
+                    text = f"{option}: {proxy} meets relay_hosts: a client of whom the proxy says nothing may"
+                    text += " relay anywhere; take the proxy out of relay_hosts"
+                    yield Problem(options.sources[option], text, is_error=False)
+
+
+def _meet(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
 def _source(decided: DecidedBy) -> Source:
     return Source(decided.file or "", decided.line or 1)
 

@@ -74,7 +74,7 @@ def read_document(path: Path, named_at: Source | None = None) -> Document:
 
 
 def read_octets(path: Path, named_at: Source | None = None) -> bytes:
-    """Read a file that only its owner (and group) may write; raises ConfigError."""
+    """Read a file that only its owner (and group) may write or replace; raises ConfigError."""
     shown = shown_path(path)
     where = named_at or Source(shown, 1)
     try:
@@ -85,6 +85,7 @@ def read_octets(path: Path, named_at: Source | None = None) -> bytes:
             if mode & stat.S_IWOTH:
                 text = f"{shown} can be written by every user of this machine: chmod o-w {shown}"
                 raise ConfigError([Problem(where, text)])
+            _check_folder(path.parent, where)
             content = file.read(MAX_FILE_SIZE + 1)
     except OSError as error:
         raise ConfigError([Problem(where, f"cannot read {shown}: {error.strerror or error}")]) from None
@@ -93,6 +94,15 @@ def read_octets(path: Path, named_at: Source | None = None) -> bytes:
     if len(content) > MAX_FILE_SIZE:
         raise ConfigError([Problem(where, f"{shown} is larger than {MAX_FILE_SIZE} octets")])
     return content
+
+
+def _check_folder(folder: Path, where: Source) -> None:
+    """Whoever may write a folder may put another file in the place of one; not where it is sticky."""
+    mode = os.stat(folder).st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        shown = shown_path(folder)
+        text = f"every user of this machine can put other files into the folder {shown}: chmod o-w {shown}"
+        raise ConfigError([Problem(where, text)])
 
 
 def _open_at_once(path: str, flags: int) -> int:
