@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from angarium.policy.load import load
 from angarium.policy.provenance import Origin, Site, of_site, parse_site, shown
+from angarium.policy.throttle import Rate
+from angarium.policy.values import duration
 from tests.cli.house import MAIN, QUEUES, angarium, write
 
 SHAPING = """\
@@ -24,6 +26,8 @@ max_message_rate = "200/s"
 max_message_rate = "10/min"
 [domain."*.wild.example"]
 connection_limit = 3
+[domain."[10.0.0.9]"]
+connection_limit = 4
 """
 BIG = ("a.mx.big.example", "b.mx.big.example")
 WITH_SHAPING = MAIN + 'shaping = ["shaping.toml"]\n'
@@ -100,3 +104,29 @@ def test_as_a_command(main: Path) -> None:
     done = angarium("config", "why", "none.org", "max_message_rate", "-c", main, "--json", *mx)
     *_, origins = json.loads(done.stdout).values()
     assert origins[0]["layers"][-1]["name"] == 'provider "big"'
+
+
+def test_a_literal_host_has_its_own_entry(main: Path) -> None:
+    """A site that is one address takes the layer of that address, as its whole name says."""
+    done = angarium("config", "why", "[10.0.0.9]:4646", "-c", main)
+    assert "site [10.0.0.9]:4646;domain=[10.0.0.9]" in done.stdout
+    assert 'shaping.toml:12  domain "[10.0.0.9]": 4' in done.stdout
+
+
+@pytest.mark.parametrize("key", ["<>", "*.up.example", "*"])
+def test_every_key_can_be_asked_about(main: Path, key: str) -> None:
+    """The null reverse-path, wildcards and "*" are asked about as the file writes them."""
+    file = main.with_name("domains.toml")
+    file.write_text(f'["{key}"]\nrelay_from = ["10.9.0.0/16"]\n')
+    done = angarium("config", "why", key, "relay_from", "-c", main)
+    assert done.returncode == 0, done.stderr
+    assert f'domains.toml:2  entry "{key}": 10.9.0.0/16' in done.stdout
+
+
+def test_values_are_written_as_in_files() -> None:
+    """Durations and rates come out in the spelling that files take."""
+    for seconds, text in ((300.0, "5m"), (604800.0, "7 days"), (86490.0, "1 day 1m 30s"), (0.5, "0.5s")):
+        assert shown(seconds) == text
+        assert duration(text) == seconds
+    for text in ("1/10s", "200/s", "10/min,max_burst=7"):
+        assert shown(Rate.parse(text)) == text

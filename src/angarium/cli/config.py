@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -15,6 +16,8 @@ from angarium.cli.answers import as_json, console
 from angarium.cli.configuration import Config, find, load_or_exit
 from angarium.mail.address import AddressError, normalize_domain
 from angarium.policy.config import Configuration, Listener, QueueConfig
+from angarium.policy.domains import parse_key, representative
+from angarium.policy.match import NULL_PATH
 from angarium.policy.networks import IPAddress, canonical_address, parse_address
 from angarium.policy.provenance import Origin, Site, of_domain, of_listener, of_queue, of_site, parse_site
 from angarium.policy.route import QueueName, RouteError, next_hop, parse_queue_name
@@ -92,16 +95,30 @@ class _Asking:
             found = of_listener(self._configuration, listener, self._peer, self._local_of(listener))
             return {f"listener {listener.label} for peer {self._peer}": found}
         if _SITE.search(subject):
-            return {f"site {subject}": of_site(self._configuration, parse_site(subject))}
+            name, site = self._site(subject)
+            return {f"site {name}": of_site(self._configuration, site)}
+        if subject == NULL_PATH or subject.startswith("*"):
+            return self._entries(subject, representative(_key(subject)))
         name = self._queue_name(subject)
-        parts = {}
-        if name == QueueName(name.domain):
-            for one in self._listeners():
-                found = of_domain(self._configuration, name.domain, one, self._local_of(one))
-                parts[f"{name.domain} on {one.label}"] = found
+        is_domain = name == QueueName(name.domain)
+        parts = self._entries(name.domain, name.domain) if is_domain else {}
         parts[f"queue {name}"] = of_queue(self._configuration, name)
         parts[f"way to {self._way(name)}"] = self._of_way(name)
         return parts
+
+    def _entries(self, title: str, domain: str) -> dict[str, list[Origin]]:
+        return {
+            f"{title} on {one.label}": of_domain(self._configuration, domain, one, self._local_of(one))
+            for one in self._listeners()
+        }
+
+    def _site(self, text: str) -> tuple[str, Site]:
+        """A site and its whole name: one literal host that has an entry is that entry's domain."""
+        site = parse_site(text)
+        host = site.hosts[0]
+        if site.domain or len(site.hosts) > 1 or self._configuration.shaping.domain_key(host) != host:
+            return text, site
+        return f"{text};domain={host}", msgspec.structs.replace(site, domain=host)
 
     def _way(self, name: QueueName) -> str:
         hosts = f" by {', '.join(self._mx)}" if self._mx else "; providers are known by MX hosts: --mx"
@@ -147,6 +164,13 @@ class _Asking:
             labels = ", ".join(listener.label for listener in self._configuration.listeners)
             text = f"{text!r} is neither a listener ({labels}) nor a domain or queue"
             raise typer.BadParameter(text) from None
+
+
+def _key(text: str) -> str:
+    try:
+        return parse_key(text)
+    except AddressError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _address(text: str) -> IPAddress:

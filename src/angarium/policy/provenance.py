@@ -17,9 +17,11 @@ import msgspec
 from angarium.policy.config import Configuration, Listener, QueueConfig, Source
 from angarium.policy.listeners import effective_options, overlays_for
 from angarium.policy.match import Entry, Match, PolicyTables, Setting, Table
-from angarium.policy.networks import IPAddress, NetworkSet
+from angarium.policy.networks import PROHIBITED_HOSTS, IPAddress, NetworkSet
 from angarium.policy.route import QueueName
 from angarium.policy.shaping import QUEUE_OVERRIDES, PathOptions, overrides
+from angarium.policy.throttle import Rate
+from angarium.policy.values import spelled
 
 Outcome = Literal["wins", "overridden", "held back", "answers for others"]
 
@@ -82,13 +84,19 @@ def of_queue(configuration: Configuration, name: QueueName) -> list[Origin]:
         if option == "sources":
             continue
         default = None if field.default is msgspec.NODEFAULT else field.default
+        default = _UNSAID.get(option) if default is None else default
         layers: list[tuple[str, Any, Source | None]] = [("default", default, None)]
         layers += [(title, *level[option]) for title, level in levels if option in level]
         if option == "routing_domain" and name.routing_domain is not None:
             layers.append(("queue name", name.routing_domain, None))
         value = getattr(in_force, option)
+        value = _UNSAID.get(option) if value is None else value
         origins.append(Origin(option=option, value=shown(value), layers=_stacked(layers)))
     return origins
+
+
+_UNSAID = {**dict.fromkeys(QUEUE_OVERRIDES, "as shaping files say"), "prohibited_hosts": PROHIBITED_HOSTS}
+"""What holds for a queue where no queues file says it."""
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -155,7 +163,8 @@ def _entry_layers(
     above = tables.lookup_above(domain)
     passed: Setting[Any] | None = getattr(above, option) if above is not None else None
     if passed is not None and entry is not None:
-        why = f'"{entry.found[0].key}" answers for {domain} and inherits nothing'
+        named = domain.replace("?", "*", 1)
+        why = f'"{entry.found[0].key}" answers for {named} and inherits nothing'
         yield _layer(passed, "answers for others", why)
     for table in (tables.top, section):
         match = table.find(domain) if table is not None else None
@@ -221,6 +230,11 @@ def shown(value: object) -> str:
         return str(value.value)
     if isinstance(value, NetworkSet):
         return ", ".join(map(str, value.networks)) or "none"
+    if isinstance(value, Rate):
+        usual = Rate.parse(str(value))
+        return str(value) if value == usual else f"{value},max_burst={value.burst}"
+    if isinstance(value, float):
+        return spelled(value)
     if isinstance(value, frozenset | tuple | list):
         return (
             ", ".join(sorted(map(str, value)) if isinstance(value, frozenset) else map(str, value)) or "none"

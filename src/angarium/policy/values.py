@@ -94,6 +94,18 @@ def _seconds(value: object) -> float:
     return total
 
 
+def spelled(seconds: float) -> str:
+    """A duration as people write it: `20m`, `7 days`, `1m 30s`, `0.5s`."""
+    parts = []
+    for unit, scale in ((" days", 86400), ("h", 3600), ("m", 60)):
+        count, seconds = divmod(seconds, scale)
+        if count:
+            parts.append("1 day" if (unit, count) == (" days", 1) else f"{count:g}{unit}")
+    if seconds or not parts:
+        parts.append(f"{seconds:g}s")
+    return " ".join(parts)
+
+
 def duration_or_none(value: object) -> float:
     """Seconds, as `duration` reads them; 0 is allowed too."""
     return 0.0 if value in (0, "0") and not isinstance(value, bool) else duration(value)
