@@ -131,22 +131,26 @@ def _decode(content: bytes, shown: str) -> str:
 
 
 # TOML 1.1: key = simple-key / dotted-key. The text has been parsed before, so that these may be generous.
-_BASIC = r'"(?!"")(?:[^"\\\n]|\\.)*+"'
+# Only sets of characters are repeated possessively: before 3.11.5 such a repeat of a group matched wrongly.
+_BASIC = r'"(?!"")[^"\\\n]*+(?:\\.[^"\\\n]*+)*"'
 _LITERAL = r"'(?!'')[^'\n]*+'"
 _PART = rf"(?:[A-Za-z0-9_-]++|{_BASIC}|{_LITERAL})"
-_KEY = rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+"
-_LONG = r'"""(?:[^"\\]|\\[\s\S]|"(?!""(?!")))*+"""|' + r"'''(?:[^']|'(?!''(?!')))*+'''"
-_BLANK = r"(?:\s++|\#[^\n]*+)*+"
-_BLANK_AND_COMMA = r"(?:[\s,]++|\#[^\n]*+)*+"
-_SCALAR = r"[^\s\"'\[\]{},\#](?:[^\n\"'\[\]{},\#]*[^\s\"'\[\]{},\#])?+"
+_KEY = rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*"
+_LONG = (
+    r'"""[^"\\]*+(?:(?:\\[\s\S]|"(?!""(?!")))[^"\\]*+)*"""'
+    r"|'''[^']*+(?:'(?!''(?!'))[^']*+)*'''"
+)
+_BLANK = r"\s*+(?:\#[^\n]*+\s*+)*"
+_BLANK_AND_COMMA = r"[\s,]*+(?:\#[^\n]*+[\s,]*+)*"
+_SCALAR = r"[^\s\"'\[\]{},\#](?:[^\n\"'\[\]{},\#]*[^\s\"'\[\]{},\#])?"
 # A value that ends on its own line needs no further look: what it holds stands on that line too.
-_ARRAY = rf"\[(?:[^\n\"'\[\]{{}}\#]|{_BASIC}|{_LITERAL})*+\]"
-_INLINE = rf"\{{(?:[^\n\"'\[\]{{}}\#]|{_BASIC}|{_LITERAL}|{_ARRAY})*+\}}"
+_ARRAY = rf"\[(?:[^\n\"'\[\]{{}}\#]++|{_BASIC}|{_LITERAL})*\]"
+_INLINE = rf"\{{(?:[^\n\"'\[\]{{}}\#]++|{_BASIC}|{_LITERAL}|{_ARRAY})*\}}"
 
 _PART_RE = re.compile(_PART)
 _STATEMENT = re.compile(
     rf"{_BLANK}(?:(?P<table>\[\[?)[ \t]*+(?P<header>{_KEY})[ \t]*+\]\]?"
-    rf"|(?P<key>{_KEY})[ \t]*+=[ \t]*+(?P<value>(?:{_BASIC}|{_LITERAL}|{_SCALAR}|{_ARRAY}|{_INLINE})?+))"
+    rf"|(?P<key>{_KEY})[ \t]*+=[ \t]*+(?P<value>(?:{_BASIC}|{_LITERAL}|{_SCALAR}|{_ARRAY}|{_INLINE})?))"
 )
 _PAIR = re.compile(rf"{_BLANK_AND_COMMA}(?P<key>{_KEY}){_BLANK}={_BLANK}")
 _TO_VALUE = re.compile(_BLANK_AND_COMMA)
@@ -299,7 +303,7 @@ def _unquote(part: str) -> str:
 
 
 _JSON_TOKEN = re.compile(
-    r'(?P<text>"(?:[^"\\]|\\.)*+")(?P<key>\s*+:)?+|(?P<mark>[{}\[\]])|(?P<bare>[^\s"{}\[\],:]++)'
+    r'(?P<text>"[^"\\]*+(?:\\.[^"\\]*+)*")(?P<key>\s*+:)?|(?P<mark>[{}\[\]])|(?P<bare>[^\s"{}\[\],:]++)'
 )
 
 

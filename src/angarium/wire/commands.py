@@ -40,9 +40,9 @@ from angarium.wire.extensions import CommandError, Extensions, decode_xtext, mai
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _VERB = re.compile(r"[A-Za-z0-9]+(?= |$)")
 # Path = "<" [ A-d-l ":" ] Mailbox ">"; inside a Quoted-string a bracket is only a character.
-_WORD = r'[^<>" ]++|"(?:[^"\\]++|\\.)*+"'
-_BRACKETED = rf"<(?P<path>(?:{_WORD})*+)>"
-_BARE = rf"(?P<bare>(?:{_WORD})++)"
+_WORD = r'[^<>" ]++|"[^"\\]*+(?:\\.[^"\\]*+)*"'
+_BRACKETED = rf"<(?P<path>(?:{_WORD})*)>"
+_BARE = rf"(?P<bare>(?:{_WORD})+)"
 _PATH = rf" *(?:{_BRACKETED}|{_BARE})(?: +(?P<parameters>\S.*))?"
 _FROM = re.compile(rf"FROM:{_PATH}", re.IGNORECASE)
 _TO = re.compile(rf"TO:{_PATH}", re.IGNORECASE)
