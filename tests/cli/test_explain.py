@@ -188,6 +188,17 @@ def test_handlers(tmp_path: Path) -> None:
     assert explain(config, *STRANGER, "--rcpt", "r@code.example", "--no-handlers")["verdict"] == "refuse"
 
 
+def test_paths_as_clients_write_them(tmp_path: Path) -> None:
+    """A source route is dropped, and what is no address gets the server's own reply."""
+    config = write(tmp_path)
+    routed = explain(config, *STRANGER, "--rcpt", "@h.example:user@example.com")
+    assert (routed["verdict"], routed["recipient"]) == ("relay", "@h.example:user@example.com")
+    wrong = explain(config, *STRANGER, "--rcpt", "user@example..com")
+    assert (wrong["verdict"], wrong["reply"]["code"], wrong["checks"]) == ("refuse", 501, [])
+    sender = explain(config, "--peer", "192.0.2.7", "--from", "a b", "--rcpt", "user@example.com")
+    assert (sender["verdict"], sender["reply"]["code"]) == ("refuse", 501)
+
+
 def test_server_that_runs(tmp_path: Path) -> None:
     """A server that runs is asked itself: its answer is by what is in force, not by what a file says now."""
     config = write(tmp_path)
@@ -205,7 +216,7 @@ def test_server_that_runs(tmp_path: Path) -> None:
     "arguments",
     [
         ("--peer", "nonsense", "--from", "a@b.c", "--rcpt", "a@b.c"),
-        ("--peer", "192.0.2.7", "--from", "a b", "--rcpt", "a@b.c"),
+        ("--peer", "192.0.2.7", "--from", "a\nb@b.c", "--rcpt", "a@b.c"),
         ("--peer", "192.0.2.7", "--from", "a@b.c", "--rcpt", "x\r\nDATA"),
         ("--peer", "192.0.2.7", "--from", "a@b.c", "--rcpt", "a@b.c", "--listener", "none"),
         ("--peer", "192.0.2.7", "--from", "a@b.c", "--rcpt", "a@b.c", "--message", "/nowhere"),

@@ -116,7 +116,10 @@ def sessions(seed: int) -> Iterator[Question]:
 
 def _recipient(chance: random.Random) -> str:
     domain = chance.choice([*RECIPIENTS, "mx.example.net", "postmaster"])
-    return "postmaster" if domain == "postmaster" else f"{chance.choice(USERS)}@{domain}"
+    if domain == "postmaster":
+        return domain
+    address = f"{chance.choice(USERS)}@{domain}"
+    return chance.choice([address] * 8 + [f"@h.org,@i.org:{address}", f"{address}..net"])
 
 
 def explained(configuration: Configuration, question: Question) -> list[tuple[Any, ...]]:

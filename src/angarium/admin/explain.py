@@ -105,8 +105,8 @@ def _play(configuration: Configuration, question: Question) -> Play:
         raise QuestionError("name a recipient: --rcpt user@example.com")
     return Play(
         where=_whereabouts(configuration, question.listener, canonical_address(peer)),
-        sender=None if question.sender in ("", "<>") else _address(question.sender),
-        recipients=[_address(text) for text in question.recipients],
+        sender="" if question.sender in ("", "<>") else _path(question.sender),
+        recipients=[_path(text) for text in question.recipients],
         identity=question.identity,
         is_encrypted=question.tls,
         content=None if question.message is None else _content(question.message),
@@ -114,13 +114,15 @@ def _play(configuration: Configuration, question: Question) -> Play:
     )
 
 
-def _address(text: str) -> Address:
-    if text.lower() == "postmaster":
-        return Address(text, "")
+def _path(text: str) -> str:
+    """What stands between the brackets of a command; what is wrong with it, the server says itself."""
+    path = text.removeprefix("<").removesuffix(">")
     try:
-        return Address.parse(text.removeprefix("<").removesuffix(">"))
-    except AddressError as error:
-        raise QuestionError(f"{text!r} is not an address: {error}") from None
+        return str(Address.parse(path))
+    except AddressError:
+        if path and path.isprintable():
+            return path
+    raise QuestionError(f"{text!r} is nothing that a command can hold: write user@example.com")
 
 
 def _content(text: str) -> bytes:
@@ -173,7 +175,7 @@ class _Telling:
         is_decided = decision is not None and answer.reply.code == decision.reply.code
         accepted = decision is not None and decision.verdict.accepts and is_decided
         row: dict[str, Any] = {
-            "recipient": str(answer.recipient),
+            "recipient": answer.recipient,
             "verdict": _verdict(answer),
             "reply": _reply(answer.reply),
             "decided_by": _decided_by(self._decided_by(answer)),

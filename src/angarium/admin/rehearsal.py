@@ -14,7 +14,6 @@ from typing import Any, cast
 
 from angarium.log.records import Record
 from angarium.log.writer import Writer
-from angarium.mail.address import Address
 from angarium.mail.status import Reply, reply
 from angarium.net.connection import Connection, TimedOut
 from angarium.net.dns import Resolver
@@ -38,8 +37,10 @@ class Play:
     """What the client would do."""
 
     where: Whereabouts
-    sender: Address | None
-    recipients: Sequence[Address]
+    sender: str
+    """As it stands in the command, without brackets; empty for the null reverse-path."""
+    recipients: Sequence[str]
+    """The same."""
     identity: str | None = None
     """As which it would be authenticated."""
     is_encrypted: bool = False
@@ -51,7 +52,7 @@ class Play:
 class Answer:
     """What one recipient was answered."""
 
-    recipient: Address
+    recipient: str
     reply: Reply
     context: Context | None = None
     """None: it was refused before anything was decided."""
@@ -140,7 +141,7 @@ class _Client:
         self._play = play
         self._stage = stage
         self._output = b""
-        self._asked: Address | None = None
+        self._asked: str | None = None
         self._awaits_final = False
         self._is_greeted = False
         self._is_over = False
@@ -227,9 +228,8 @@ class _Client:
 
     def _mail(self) -> bytes:
         play = self._play
-        named = [*play.recipients, *([play.sender] if play.sender is not None else [])]
-        international = "" if all(address.is_ascii for address in named) else " SMTPUTF8"
-        return f"MAIL FROM:<{play.sender or ''}>{international}\r\n".encode()
+        is_ascii = all(path.isascii() for path in (play.sender, *play.recipients))
+        return f"MAIL FROM:<{play.sender}>{'' if is_ascii else ' SMTPUTF8'}\r\n".encode()
 
 
 def _last_reply(output: bytes) -> Reply | None:

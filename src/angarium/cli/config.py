@@ -95,8 +95,8 @@ class _Asking:
             found = of_listener(self._configuration, listener, self._peer, self._local_of(listener))
             return {f"listener {listener.label} for peer {self._peer}": found}
         if _SITE.search(subject):
-            name, site = self._site(subject)
-            return {f"site {name}": of_site(self._configuration, site)}
+            title, site = self._site(subject)
+            return {f"site {title}": of_site(self._configuration, site)}
         if subject == NULL_PATH or subject.startswith("*"):
             return self._entries(subject, representative(_key(subject)))
         name = self._queue_name(subject)

@@ -85,6 +85,8 @@ def of_queue(configuration: Configuration, name: QueueName) -> list[Origin]:
             continue
         default = None if field.default is msgspec.NODEFAULT else field.default
         default = _UNSAID.get(option) if default is None else default
+        if field.type is float and isinstance(default, int):
+            default = float(default)
         layers: list[tuple[str, Any, Source | None]] = [("default", default, None)]
         layers += [(title, *level[option]) for title, level in levels if option in level]
         if option == "routing_domain" and name.routing_domain is not None:
