@@ -1,6 +1,7 @@
 """A spool on a full disk, with the real program: refusal, no corruption, recovery (issue 6, demand 10)."""
 
 import asyncio
+import contextlib
 import json
 import smtplib
 import subprocess
@@ -8,6 +9,7 @@ import time
 
 import pytest
 
+from angarium.testing.nexthop import NextHop
 from tests.cli.house import angarium, free_port
 from tests.queue.killed import Server
 
@@ -88,5 +90,51 @@ def test_full_and_free_again(folder):
             await play(server, port, config)
         finally:
             await server.end()
+
+    asyncio.run(main())
+
+
+def fill_up(path):
+    """Leave no octet free."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+async def deliver_with_no_room(server, hop, config, port):
+    """Take mail, start anew on a disk without an octet, let all of it go, free the disk, be killed."""
+    await server.start()
+    angarium("queue", "suspend", "-c", config, "--all", "--name", "wait")
+    with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+        for number in range(5):
+            client.sendmail("a@customer.example", f"b{number}@d.example", b"Subject: x\r\n\r\nx\r\n")
+    await server.kill()
+    filler = config.parent / "spool" / "filler"
+    fill_up(filler)
+    await server.start()
+    angarium("queue", "cancel", "wait", "-c", config)
+    rows = json.loads(angarium("queue", "list", "-c", config, "--domain", "d.example", "--json").stdout)
+    assert [row["why"] for row in rows] == ["room in the spool, whose disk is full"] * 5
+    assert not hop.taken
+    filler.unlink()
+    await hop.until(lambda: len(hop.taken) == 5, limit=30)
+    await asyncio.sleep(0.2)  # the group commit of what has ended
+    await server.kill()
+    await server.start()
+    assert (queued(config), len(hop.taken)) == (0, 5)
+    assert await server.stop() == 0
+
+
+def test_nothing_goes_twice_where_nothing_can_be_written(folder):
+    """While a delivery's end could not be written down, none begins; when there is room, each goes once."""
+
+    async def main():
+        port = free_port()
+        async with NextHop() as hop:
+            server = Server(folder, f"127.0.0.1:{port}", hop.route)
+            try:
+                await deliver_with_no_room(server, hop, folder / "main.toml", port)
+            finally:
+                await server.end()
 
     asyncio.run(main())

@@ -1,11 +1,15 @@
 """A spool that is full, as the operator's log tells it: once when it begins, once when it ends."""
 
+import asyncio
 import logging
 
 import pytest
 
 from angarium.queue.intake import NoCustody
+from angarium.queue.steering import STALL
 from angarium.spool.files import DiskFiles
+from angarium.spool.store import Store
+from tests.queue.rooms import outcome
 from tests.queue.test_watchdog import run
 
 __all__ = ["run"]
@@ -34,3 +38,28 @@ def test_one_line_for_each_change(run, monkeypatch, caplog):
         "the spool takes nothing: less space is free than min_free_space",
         "the spool takes mail again; it had refused 5 transactions",
     ]
+
+
+def test_deliveries_pause(run, monkeypatch, caplog):
+    """Where the end of another message would have no room, what is not on the wire comes back and waits."""
+    caplog.set_level(logging.ERROR, "angarium.queue.steering")
+    has_room = [True]
+    monkeypatch.setattr(Store, "can_finish", property(lambda _: has_room[0]))
+
+    async def test(rooms, clock):
+        ended, on_wire, ready = [await rooms.accept(f"{name}@one.example") for name in "abc"]
+        rooms.yard.on_wire = {ended, on_wire}
+        has_room[0] = False
+        rooms.settle(ended, outcome("delivered", 250))
+        await asyncio.sleep(0)
+        assert set(rooms.yard.held) == {on_wire}
+        late = await rooms.accept("d@one.example")
+        rooms.settle(on_wire, outcome("delivered", 250))
+        await asyncio.sleep(2 * STALL)
+        assert not rooms.yard.held
+        has_room[0] = True
+        await asyncio.sleep(STALL)
+        assert set(rooms.yard.held) == {ready, late}
+
+    run(test)
+    assert len(caplog.records) == 1

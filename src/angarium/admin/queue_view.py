@@ -87,6 +87,8 @@ class View:
         order = self._house.orders.about(message, self._house.dispatcher.site_of(message.queue))
         if order is not None:
             return f"{order.kind} {order.name} by {order.author}: {order.reason}"
+        if not self._house.settlement.can_finish:
+            return "room in the spool, whose disk is full"
         if message.attempts:
             return "its next attempt"
         return "its site, left alone for now" if message.queue.last else "its time"

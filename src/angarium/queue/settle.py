@@ -147,6 +147,8 @@ class Settlement:
         self._clock = clock
         self._entropy = entropy
         self._tasks: set[asyncio.Task[None]] = set()
+        self.when_full: Callable[[], None] = lambda: None
+        """Called where the next message that ends may find no room in the spool."""
         self.finishing: set[Message] = set()
         """Messages that are over as soon as that is on stable storage."""
 
@@ -205,6 +207,13 @@ class Settlement:
     def _finish(self, message: Message) -> None:
         self._store.finish(message.place, message.ident)
         self._scheduler.finish(message)
+        if not self._store.can_finish:
+            self.when_full()
+
+    @property
+    def can_finish(self) -> bool:
+        """Whether a message that ends now is sure to have ended after a restart too."""
+        return self._store.can_finish
 
     def _defer(self, message: Message, outcome: Outcome) -> None:
         """Try again later, unless it would be too old by then."""

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 STEP = 500
 """Messages that are looked at in one turn of the loop."""
+STALL = 10.0
+"""Seconds until it is looked again whether the spool has room for what ends."""
 SAMPLE = 10
 """Ids that an answer names."""
 _TOO_OLD = "4.4.7 it has waited as long as it may"
@@ -96,6 +98,8 @@ class Steering:
         self.orders = orders
         self._yard = yard
         self._clock = clock
+        self._is_stalled = False
+        settlement.when_full = self._stall
 
     # Before a message goes out
 
@@ -106,6 +110,11 @@ class Steering:
             return True
         order = self.orders.about(message, site)
         if order is None:
+            if not self._settlement.can_finish:
+                self._stall()
+                self._wait_for_room(message)
+                return True
+            self._is_stalled = False
             if message.special is not None:
                 message.special.held = message.special.waits_for = None
             return False
@@ -114,6 +123,24 @@ class Steering:
         else:
             self._keep_back(message, order)
         return True
+
+    def _stall(self) -> None:
+        """Deliver nothing whose end could not be written down: a restart would deliver it again."""
+        if not self._is_stalled:
+            self._is_stalled = True
+            log.error(
+                "nothing is delivered: the spool has no room for what ends; free some space on its disk"
+            )
+            asyncio.get_running_loop().call_soon(self._call_back)
+
+    def _call_back(self) -> None:
+        """What is with delivery and not on the wire waits too."""
+        for message in self._yard.withdraw(lambda _: True):
+            self._wait_for_room(message)
+
+    def _wait_for_room(self, message: Message) -> None:
+        message.due = min(message.expires, self._clock() + STALL)
+        self._scheduler.add(message)
 
     def _keep_back(self, message: Message, order: Order) -> None:
         """Let a message wait until an order ends, or its own time."""

@@ -121,6 +121,11 @@ class Heritage:
         return self._own.is_healthy
 
     @property
+    def can_finish(self) -> bool:
+        """See Store."""
+        return all(store.can_finish for store in self._stores)
+
+    @property
     def problem(self) -> str | None:
         """See Store."""
         return next(filter(None, (store.problem for store in self._stores)), None)

@@ -33,6 +33,9 @@ _RESERVE = 64 * 1024
 """Octets at a segment's end that puts leave to notes and finishes, for the day when there is no next segment.
 """
 
+_HEADROOM = 8 * 1024
+"""Octets that are free where another message may be delivered: its end, and those of all under way."""
+
 
 class Journal:
     """The writing side of a store: segments in order, the last of them current."""
@@ -127,6 +130,14 @@ class Journal:
         if self._under_way is not None and place in self._under_way.notes:
             return self._under_way.notes[place][0]
         return None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether what ends next has its place already."""
+        segment = self._current
+        if segment is not None and segment.is_ready and segment.has_room(_HEADROOM, 0):
+            return True
+        return self._pool.has_spare(HEADER_SIZE + _HEADROOM)
 
     def commit(self) -> asyncio.Future[None]:
         """Resolves when all that was appended so far is on stable storage; fails with SpoolError where a put

@@ -45,6 +45,10 @@ class Keeper(Protocol):
         """Whether a put would probably succeed."""
 
     @property
+    def can_finish(self) -> bool:
+        """Whether what ends now is sure of its place on the disk."""
+
+    @property
     def problem(self) -> str | None:
         """What is wrong, for the operator."""
 

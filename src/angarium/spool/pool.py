@@ -79,9 +79,17 @@ class Pool:
                 return spare
         return None
 
-    def has_spare(self) -> bool:
-        """Whether a file of the usual size is ready."""
-        return any(spare.size >= self.next_size for spare in self._spares)
+    def has_spare(self, size: int | None = None) -> bool:
+        """Whether a file of that size, or else of the usual one, is ready."""
+        wanted = self.next_size if size is None else size
+        return any(spare.size >= wanted for spare in self._spares)
+
+    def can_make_urgent(self) -> bool:
+        """Whether there is space for a segment that takes what others leave free."""
+        try:
+            return self._files.free_space(self._folder) >= URGENT_SIZE
+        except OSError:
+            return False
 
     def plan(self, size: int, *, is_urgent: bool = False) -> tuple[int, int]:
         """Number and size of the file to make for a record that needs so many octets; sizes grow with use."""

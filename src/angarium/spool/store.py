@@ -65,6 +65,8 @@ class Store:
         self._tidier = Tidier(files, pool, self._journal, workers[1])
         self._is_short = False
         self._look_at = 0.0
+        self._is_room = False
+        self._look_for_room_at = 0.0
         self.reports: list[str] = []
         """What the start found to be damaged, for the operator."""
 
@@ -189,6 +191,20 @@ class Store:
     def is_healthy(self) -> bool:
         """Whether a put would probably succeed. Looked at again once a second."""
         return not self._lacks_space() and self._journal.problem is None
+
+    @property
+    def can_finish(self) -> bool:
+        """Whether what ends now is sure of its place on the disk: without one it comes back at a restart.
+
+        The disk is looked at once a second.
+        """
+        if self._journal.has_room:
+            return True
+        now = time.monotonic()
+        if now >= self._look_for_room_at:
+            self._look_for_room_at = now + RETRY
+            self._is_room = self._pool.can_make_urgent()
+        return self._is_room
 
     @property
     def problem(self) -> str | None:
