@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from angarium.lua.changes import change_in_lua
-from angarium.policy.flips import Change
+from angarium.policy.edits import Change
 from angarium.policy.load import load
 from tests.cli.house import angarium
 

@@ -14,7 +14,8 @@ from angarium.mail.address import Address
 from angarium.policy.config import Configuration
 from angarium.policy.context import Context
 from angarium.policy.decision import Decision
-from angarium.policy.flips import Change, Flip, flips
+from angarium.policy.edits import Change
+from angarium.policy.flips import Flip, flips
 from angarium.policy.listeners import effective_options
 from angarium.policy.load import load
 from angarium.policy.networks import NetworkSet
@@ -176,11 +177,33 @@ STRANGER: Asked = ("192.0.2.7", "s@x.org", "r@e.com", None)
             STRANGER,
             "relay: replace domains.toml:4 relay_to = true",
         ),
+        (
+            '["x.org"]\nrelay_from_authz = ["ann"]',
+            ("192.0.2.7", "", "r@e.com", "ann"),
+            "refuse: replace domains.toml:2 relay_from_authz = []",
+        ),
     ],
 )
 def test_what_is_told(tmp_path: Path, domains: str, asked: Asked, expected: str) -> None:
     """Each kind of change is told as file, line and text."""
     assert expected in texts(tmp_path, domains, asked)
+
+
+def test_bounces_of_an_identity_that_several_entries_name(tmp_path: Path) -> None:
+    """Whom two entries name may send with the null reverse-path until both name it no more."""
+    domains = '["x.org"]\nrelay_from_authz = ["ann"]\n["z.org"]\nrelay_from_authz = ["al", "ann"]\n'
+    _, (flip,) = found(make(tmp_path, domains), ("192.0.2.7", "", "r@e.com", "ann"))
+    assert [(flip.line, flip.text)] + [(other.line, other.text) for other in flip.also] == [
+        (2, "relay_from_authz = []"),
+        (4, 'relay_from_authz = ["al"]'),
+    ]
+
+
+def test_domains_that_no_file_can_name(tmp_path: Path) -> None:
+    """A domain of digits, which files read as an address, gets no entry as advice."""
+    told = texts(tmp_path, "", ("192.0.2.7", "s@x.org", "r@127.0.0.1", None))
+    assert told
+    assert not [text for text in told if '["127.0.0.1"]' in text]
 
 
 def test_rights_that_stand_together(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from angarium import Identity, ListenerDomain, Policy, QueueConfig, reject
-from angarium.policy.hooks import EVENTS, HandlerCall, HandlerFailed, HookError, Hooks, Rejected, reject
+from angarium.policy.hooks import EVENTS, HandlerCall, HandlerFailed, HookError, Hooks, Rejected
 
 HERE = Path(__file__).name
 

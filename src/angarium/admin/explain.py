@@ -28,7 +28,8 @@ from angarium.net.local import is_local_address
 from angarium.policy.bindings import parse_socket
 from angarium.policy.config import Configuration, Listener, QueueConfig, Source
 from angarium.policy.decision import Check, DecidedBy
-from angarium.policy.flips import Change, Flip, flips
+from angarium.policy.edits import Change
+from angarium.policy.flips import Flip, flips
 from angarium.policy.hooks import HandlerCall, Hooks
 from angarium.policy.networks import IPAddress, canonical_address, parse_address
 from angarium.policy.route import QueueName, RouteError, next_hop

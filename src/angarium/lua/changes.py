@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from angarium.policy.flips import Change, Flip
+from angarium.policy.edits import Change
+from angarium.policy.flips import Flip
 
 _OPTION = re.compile(r"relay_hosts = \[(?P<items>.*)\]")
 _TABLE = re.compile(r"\brelay_hosts\s*=\s*\{[^{}]*\}")
