@@ -171,11 +171,16 @@ def test_names_of_a_listener(tmp_path: Path, named: str) -> None:
     assert (done.returncode, done.stderr) == (2, "angarium: say which listener: --listener in, out\n")
 
 
+def write_code(folder: Path, more: str = "") -> Path:
+    write(folder)
+    config = folder / "policy.py"
+    config.write_text(CODE + more)
+    return config
+
+
 def test_handlers(tmp_path: Path) -> None:
     """The operator's code is asked too, and named, unless --no-handlers leaves it out."""
-    write(tmp_path)
-    config = tmp_path / "policy.py"
-    config.write_text(CODE)
+    config = write_code(tmp_path)
     row = explain(config, *STRANGER, "--rcpt", "r@code.example")
     assert (row["verdict"], row["decided_by"]["kind"]) == ("relay", "handler")
     assert row["decided_by"]["handler"] == "get_listener_domain"
@@ -186,6 +191,39 @@ def test_handlers(tmp_path: Path) -> None:
     later = explain(config, "--peer", "192.0.2.7", "--from", "a@later.example", "--rcpt", "r@example.com")
     assert (later["verdict"], later["reply"]["code"], later["checks"]) == ("defer", 451, [])
     assert explain(config, *STRANGER, "--rcpt", "r@code.example", "--no-handlers")["verdict"] == "refuse"
+
+
+def test_handlers_of_each_recipient(tmp_path: Path) -> None:
+    """Each recipient has the calls since the one before, and each call the name that it was about."""
+    config = write_code(tmp_path)
+    recipients = ("--rcpt", "a@code.example", "--rcpt", "b@code.example")
+    first, second = explain(config, *STRANGER, *recipients)
+    assert [(call["event"], call["asked"]) for call in second["handlers"]] == [
+        ("get_listener_domain", STRANGER[3].rpartition("@")[2]),
+        ("get_listener_domain", "code.example"),
+        ("smtp_server_rcpt_to", "b@code.example"),
+    ]
+    assert len(first["handlers"]) == 4
+    left_out = explain(config, *STRANGER, "--rcpt", "a@code.example", "--no-handlers")
+    assert "get_listener_domain" in [call["event"] for call in left_out["not_asked"]]
+    told = angarium("explain", "-c", config, *STRANGER, "--rcpt", "a@code.example", "--no-handlers").stdout
+    assert "not asked:       get_listener_domain" in told
+
+
+def test_content_that_a_handler_refuses(tmp_path: Path) -> None:
+    """Who refused after DATA is told with file and line, and the verdict is not told as if it stood."""
+    refuses = (
+        "\n@policy.on\ndef smtp_server_message_received(message, conn_meta):\n    reject(554, '5.7.1 spam')\n"
+    )
+    config = write_code(tmp_path, refuses)
+    (tmp_path / "mail").write_bytes(b"Subject: x\n\nx\n")
+    question = (*STRANGER, "--rcpt", "user@example.com", "--message", tmp_path / "mail")
+    row = explain(config, *question)
+    assert row["final_decided_by"]["handler"] == "smtp_server_message_received"
+    assert row["handlers"][-1]["answer"] == "reject 554 5.7.1 spam"
+    told = angarium("explain", "-c", config, *question).stdout
+    assert "is accepted at RCPT, and refused after DATA." in told
+    assert "after DATA by:   your code (smtp_server_message_received)" in told
 
 
 def test_paths_as_clients_write_them(tmp_path: Path) -> None:

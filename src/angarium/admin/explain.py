@@ -84,6 +84,7 @@ async def explain(
     configuration: Configuration, question: Question, resolver: Resolver | None
 ) -> list[dict[str, Any]]:
     """One row for each recipient, in their order; raises QuestionError."""
+    not_asked = [] if question.handlers else _asked_in_sessions(configuration.hooks)
     if not question.handlers:
         configuration = msgspec.structs.replace(configuration, hooks=Hooks())
     play = _play(configuration, question)
@@ -92,7 +93,16 @@ async def explain(
     if not outcome.answers:
         raise QuestionError("the session ends before a recipient is named: is the peer one of your proxies?")
     telling = _Telling(configuration, outcome, used if question.resolve else None)
-    return [await telling.row(answer) for answer in outcome.answers]
+    return [await telling.row(answer) | {"not_asked": not_asked} for answer in outcome.answers]
+
+
+def _asked_in_sessions(hooks: Hooks) -> list[dict[str, Any]]:
+    """The handlers that a session would ask."""
+    return [
+        {"event": event, "file": handler.source.file, "line": handler.source.line}
+        for event, handler in hooks.handlers.items()
+        if event.startswith(("smtp_server_", "get_"))
+    ]
 
 
 # The question
@@ -188,6 +198,8 @@ class _Telling:
         }
         if self._outcome.final is not None and accepted:
             row["final_reply"] = _reply(self._outcome.final)
+            row["final_decided_by"] = _maybe_decided_by(self._outcome.final_refused_by)
+            row["handlers"] += [_call(call) for call in self._outcome.final_calls]
         return row
 
     def _decided_by(self, answer: Answer) -> DecidedBy:
@@ -326,6 +338,10 @@ def _reply(answer: Reply) -> dict[str, Any]:
 
 def _decided_by(decided: DecidedBy) -> dict[str, Any]:
     return dict(msgspec.to_builtins(decided))
+
+
+def _maybe_decided_by(decided: DecidedBy | None) -> dict[str, Any] | None:
+    return None if decided is None else _decided_by(decided)
 
 
 def _check(check: Check) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from angarium.policy.context import Context
 from angarium.policy.decision import DecidedBy, Decision
 from angarium.policy.hooks import HandlerCall
 from angarium.queue.intake import Arrival, Intake
+from angarium.reception.calls import Calls
 from angarium.reception.door import Door, Whereabouts
 from angarium.reception.keyring import Keyring
 from angarium.reception.session import Session
@@ -58,6 +59,7 @@ class Answer:
     """None: it was refused before anything was decided."""
     decision: Decision | None = None
     calls: list[HandlerCall] = field(default_factory=list)
+    """Those since the recipient before."""
     refused_by: DecidedBy | None = None
     """Who refused it, as the record would say."""
 
@@ -69,6 +71,9 @@ class Outcome:
     session: Session
     answers: list[Answer]
     final: Reply | None = None
+    final_calls: list[HandlerCall] = field(default_factory=list)
+    """What handlers said from DATA on."""
+    final_refused_by: DecidedBy | None = None
     arrivals: list[Arrival] = field(default_factory=list)
     """The messages that would have been taken, after all that handlers changed."""
 
@@ -87,6 +92,7 @@ async def rehearse(configuration: Configuration, play: Play, resolver: Resolver)
     )
     client = _Client(play, stage)
     session = Session(door, play.where, cast("Connection", client))
+    session.handlers.calls = client.calls
     client.outcome = outcome = Outcome(session, [])
     client.session = session
     await session.run()
@@ -101,6 +107,23 @@ class _PaperDoor(Door):
     def take(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self.hooks = configuration.hooks
+
+
+class _Ledger(Calls):
+    """Handlers' calls, told once each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fresh: list[HandlerCall] = []
+
+    def add(self, call: HandlerCall) -> None:
+        super().add(call)
+        self._fresh.append(call)
+
+    def fresh(self) -> list[HandlerCall]:
+        """Those that were not told yet."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
 
 class _Stage:
@@ -138,6 +161,7 @@ class _Client:
     def __init__(self, play: Play, stage: _Stage) -> None:
         self.session: Session
         self.outcome: Outcome
+        self.calls = _Ledger()
         self._play = play
         self._stage = stage
         self._output = b""
@@ -184,6 +208,8 @@ class _Client:
             self._note(answer)
         elif self._awaits_final:
             self.outcome.final = answer
+            self.outcome.final_calls = self.calls.fresh()
+            self.outcome.final_refused_by = self._stage.rejection if answer.is_refusal else None
             self._is_over = True
         elif answer.is_refusal:
             self._refuse_all(answer)
@@ -192,7 +218,7 @@ class _Client:
         assert self._asked is not None
         transaction = self.session.transaction
         asked = transaction.asked if transaction is not None else None
-        noted = Answer(self._asked, answer, calls=self.session.handlers.calls.told())
+        noted = Answer(self._asked, answer, calls=self.calls.fresh())
         noted.refused_by = self._stage.rejection if answer.is_refusal else None
         if asked is not None and transaction is not None:
             noted.context, noted.decision = asked
@@ -202,7 +228,7 @@ class _Client:
         self._is_over = answer.closes
 
     def _refuse_all(self, answer: Reply) -> None:
-        calls = self.session.handlers.calls.told()
+        calls = self.calls.fresh()
         told = len(self.outcome.answers)
         for recipient in self._play.recipients[told:]:
             refused_by = self._stage.rejection

@@ -169,7 +169,7 @@ def _told(row: Row, question: Question) -> str:
     if not row["checks"]:
         parts.append("  none: it was answered before anything was decided")
     if row["handlers"]:
-        parts += ["", "Handlers that were run:", *map(_handler, row["handlers"])]
+        parts += ["", "Handlers that were run, with all that they do:", *map(_handler, row["handlers"])]
     if row["route"] is not None:
         parts += ["", "Where it would go:", *_route(row["route"])]
     if row["flips"]:
@@ -185,16 +185,25 @@ def _sentence(row: Row, question: Question) -> str:
     sender = question.sender or "<>"
     who = f"authenticated as {question.identity}, " if question.identity else ""
     what = f"Mail from {sender} to {row['recipient']}, sent by {question.peer}"
-    return f"{what}, {who}{_VERDICTS[row['verdict']]}."
+    verdict = _VERDICTS[row["verdict"]]
+    if row.get("final_reply", {"code": 0})["code"] >= 400:
+        verdict = "is accepted at RCPT, and refused after DATA"
+    return f"{what}, {who}{verdict}."
 
 
 def _replies(row: Row) -> list[str]:
     lines = [f"  reply to RCPT:   {_reply(row['reply'])}"]
     if "final_reply" in row:
         lines.append(f"  reply to DATA:   {_reply(row['final_reply'])}")
+    lines.append(f"  decided by:      {_decided_by(row['decided_by'])}")
+    if row.get("final_decided_by"):
+        lines.append(f"  after DATA by:   {_decided_by(row['final_decided_by'])}")
+    lines += [
+        f"  not asked:       {call['event']} at {_where(call)}: a live session may answer otherwise"
+        for call in row["not_asked"]
+    ]
     return [
         *lines,
-        f"  decided by:      {_decided_by(row['decided_by'])}",
         f"  configuration:   {row['config']}",
         *_then(row),
     ]
@@ -235,7 +244,8 @@ def _check(check: Row) -> str:
 
 
 def _handler(call: Row) -> str:
-    return f"  {call['event']}  [{call['file']}:{call['line']}]  answered {call['answer']}"
+    about = f" {call['asked']}" if call["asked"] else ""
+    return f"  {call['event']}{about}  [{_where(call)}]  answered {call['answer']}"
 
 
 def _route(route: Row) -> list[str]:

@@ -94,6 +94,8 @@ class HandlerCall(msgspec.Struct, frozen=True):
     seconds: float
     answer: str
     """What was answered, as text."""
+    asked: str = ""
+    """The domain or address that it was asked about, for events that are about one."""
 
 
 class Placed(NamedTuple):
@@ -317,13 +319,13 @@ class Hooks:
         except Rejected as rejected:
             handler = handler._replace(source=rejected.source or handler.source)
             said = rejected.reply.code if event in _SECRET_EVENTS else rejected.reply
-            rejected.call = _account(handler, started, f"reject {said}")
+            rejected.call = _account(handler, args, started, f"reject {said}")
             raise
         except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - a handler's error costs one command, never a session
-            raise _failure(handler, started, error) from None
-        return answer, _account(handler, started, _told(answer))
+            raise _failure(handler, args, started, error) from None
+        return answer, _account(handler, args, started, _told(answer))
 
     async def _answer(self, handler: Handler, args: tuple[Any, ...]) -> Any:
         if handler.in_thread:
@@ -402,11 +404,23 @@ def _check_answer(handler: Handler, answer: Any) -> None:
     raise TypeError(f"returned {type(answer).__name__}: return {' or '.join(expected)}")
 
 
+_ABOUT_ONE = frozenset(
+    {
+        "get_listener_domain",
+        "get_queue_config",
+        "smtp_server_ehlo",
+        "smtp_server_mail_from",
+        "smtp_server_rcpt_to",
+    }
+)
+"""Events whose first argument is the domain or address that they are about."""
+
+
 def _told(answer: object) -> str:
     return "nothing" if answer is None else repr(answer)
 
 
-def _failure(handler: Handler, started: float, error: BaseException) -> HandlerFailed:
+def _failure(handler: Handler, args: tuple[Any, ...], started: float, error: BaseException) -> HandlerFailed:
     what = type(error).__name__
     if handler.event not in _SECRET_EVENTS or isinstance(error, _TooLong):
         what = str(error) if isinstance(error, _TooLong) else f"{what}: {error}"
@@ -416,7 +430,7 @@ def _failure(handler: Handler, started: float, error: BaseException) -> HandlerF
         what, at = what.removeprefix("ForeignError: "), f" at {error.at}" if error.at else ""
     if isinstance(error, _TooLong):
         at = ""
-    failed = HandlerFailed(_account(handler, started, f"failed{at}: {what}"))
+    failed = HandlerFailed(_account(handler, args, started, f"failed{at}: {what}"))
     _log.error("%s: handler %s failed%s: %s", handler.source, handler.event, at, what)
     return failed
 
@@ -430,6 +444,8 @@ def _raised_at(error: BaseException) -> str:
     return ""
 
 
-def _account(handler: Handler, started: float, answer: str) -> HandlerCall:
+def _account(handler: Handler, args: tuple[Any, ...], started: float, answer: str) -> HandlerCall:
+    event, source = handler.event, handler.source
     seconds = round(time.perf_counter() - started, 6)
-    return HandlerCall(handler.event, handler.source.file, handler.source.line, seconds, answer)
+    asked = ("<>" if args[0] is None else str(args[0])) if event in _ABOUT_ONE else ""
+    return HandlerCall(event, source.file, source.line, seconds, answer, asked)
