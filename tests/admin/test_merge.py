@@ -9,7 +9,7 @@ from angarium.admin.merge import merge
 
 def queue(name: str, messages: int, **options: Any) -> dict[str, Any]:
     row = {"queue": name, "messages": messages, "waiting": messages, "routing_domain": None}
-    return row | {"site": None, "last": ""} | options
+    return row | {"site": None, "orders": [], "last": ""} | options
 
 
 def site(name: str, waiting: int, **options: Any) -> dict[str, Any]:

@@ -48,3 +48,30 @@ def test_a_message_by_command(tmp_path: Path) -> None:
         assert (wrong.returncode, "is no routing domain" in wrong.stderr) == (1, True)
         assert angarium("queue", "show", "-c", config).returncode == 2
         assert angarium("queue", "delete", row["id"], "-c", config).stdout == "1 message deleted\n"
+
+
+def test_all_of_them(tmp_path: Path) -> None:
+    """`list --all` has a row for each message; the overview marks queues that an order is about, and a start
+    forgets neither that nor the last answer; `release` counts what is held; a hold of nothing does not stand.
+    """
+    config = write(tmp_path)
+
+    def ask(*words: str) -> str:
+        return angarium("queue", *words, "-c", config).stdout
+
+    with serving(config) as server:
+        with smtplib.SMTP("127.0.0.1", server.port, timeout=10) as client:
+            for number in range(3):
+                client.sendmail("a@sender.example", f"b{number}@example.com", "Subject: x\r\n\r\nx\r\n")
+        assert len(json.loads(ask("list", "--all", "--json"))) == 3
+        assert "perhaps more" in ask("list", "--all", "--limit", "2")
+        assert ask("hold", "--domain", "nobody.example") == "0 messages held\n"
+        assert ask("suspensions") == "no order stands\n"
+        ask("hold", "--recipient", "b1@example.com", "--name", "one")
+        assert ask("release", "--all", "--dry-run").startswith("would concern 1 message")
+        ask("suspend", "--domain", "example.com", "--name", "noon")
+        assert "orders" in ask("list")
+        [before] = json.loads(ask("list", "--json"))["queues"]
+    with serving(config):
+        [queue] = json.loads(ask("list", "--json"))["queues"]
+        assert (queue["orders"], queue["last"]) == (["suspend noon"], before["last"])

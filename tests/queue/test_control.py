@@ -120,9 +120,10 @@ def test_a_dry_run_changes_nothing(serve):
     async def test(house):
         ask = await waiting(house, "b@one.example", "c@one.example")
         ids = await ask.ids(domain="one.example")
-        for action in ("delete", "bounce", "expire", "hold", "suspend", "retry", "release", "reroute"):
+        for action in ("delete", "bounce", "expire", "hold", "suspend", "retry", "reroute"):
             answer = await ask(action, selector={"domain": "one.example"}, dry_run=True, queue="!x")
             assert (answer["count"], sorted(answer["sample"])) == (2, sorted(ids))
+        assert (await ask("release", everything=True, dry_run=True))["count"] == 0, "none is held"
         assert await ask.ids(domain="one.example") == ids
         assert await ask("suspensions") == []
 

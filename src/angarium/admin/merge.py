@@ -53,7 +53,8 @@ def _health(healths: Sequence[Value]) -> Value:
 
 def _queue(same: Sequence[Value]) -> Value:
     """One queue, as each worker has its part of it."""
-    sums = {"messages": _sum("messages", same), "waiting": _sum("waiting", same)}
+    sums: Value = {"messages": _sum("messages", same), "waiting": _sum("waiting", same)}
+    sums["orders"] = list(dict.fromkeys(order for queue in same for order in queue["orders"]))
     return same[0] | sums | {name: _first(name, same) for name in ("routing_domain", "site", "last")}
 
 
@@ -101,6 +102,7 @@ def _changes(answers: Sequence[Value]) -> Value:
     """Counts are summed, whatever they count; a name is the same everywhere."""
     counts = {name for answer in answers for name, value in answer.items() if type(value) is int}
     merged = answers[0] | {name: _sum(name, answers) for name in counts}
+    merged["name"] = _first("name", answers)
     merged["sample"] = [ident for answer in answers for ident in answer["sample"]][:SAMPLE]
     return merged
 

@@ -26,10 +26,11 @@ from angarium.queue.order import Order, Selector
 from angarium.queue.orders import Orders
 from angarium.queue.scheduled import ScheduledQueue, Scheduler
 from angarium.queue.settle import Settlement
-from angarium.queue.steering import Done, Steering
+from angarium.queue.steering import Done, Steering, is_held
 from angarium.queue.watchdog import Watchdog
 from angarium.spool.errors import SpoolError
 
+_NO_REASON = "no reason given"
 MAX_ROWS = 100
 """Rows that one answer has unless more are asked for."""
 
@@ -106,8 +107,8 @@ class QueueOffice:
         }
         self._changes: dict[str, Callable[[Ask], Awaitable[Done]]] = {
             "retry": lambda ask: self._steering.retry(ask.selector),
-            "expire": lambda ask: self._steering.expire(ask.selector, ask.reason),
-            "delete": lambda ask: self._steering.delete(ask.selector, ask.reason),
+            "expire": lambda ask: self._steering.expire(ask.selector, ask.reason or _NO_REASON),
+            "delete": lambda ask: self._steering.delete(ask.selector, ask.reason or _NO_REASON),
             "release": lambda ask: self._steering.release(ask.selector),
             "hold": lambda ask: self._steering.hold(self._order("hold", ask)),
             "suspend": lambda ask: self._steering.suspend(self._order("suspend", ask)),
@@ -139,7 +140,8 @@ class QueueOffice:
         if ask.selector.is_empty and not ask.everything:
             raise RequestError("this would be about every message: say which ones, or --all")
         if ask.dry_run:
-            return {"dry_run": True, **_said(await self._steering.count(ask.selector))}
+            applies = is_held if ask.action == "release" else _always
+            return {"dry_run": True, **_said(await self._steering.count(ask.selector, applies))}
         try:
             done = await self._changes[ask.action](ask)
         except (ValueError, SpoolError) as error:
@@ -153,7 +155,7 @@ class QueueOffice:
             name=selection.order_name(ask.name or f"{kind}-{token_hex(3)}"),
             kind=kind,
             selector=ask.selector,
-            reason=ask.reason or "no reason given",
+            reason=ask.reason or _NO_REASON,
             author=ask.author or "unknown",
             created=now,
             expires=None if ask.seconds is None else now + selection.seconds(ask.seconds),
@@ -162,7 +164,7 @@ class QueueOffice:
     async def _bounce(self, ask: Ask) -> Done:
         """Fail what is meant; with a duration, also what comes until then."""
         if ask.seconds is None:
-            return await self._steering.bounce(ask.selector, ask.reason or "no reason given")
+            return await self._steering.bounce(ask.selector, ask.reason or _NO_REASON)
         return await self._steering.bounce_on(self._order("bounce", ask))
 
     async def _reroute(self, ask: Ask) -> Done:
@@ -170,10 +172,10 @@ class QueueOffice:
             raise RequestError("where to? Name a queue, or a routing domain as '!name' or '![192.0.2.1]:25'")
         if not ask.queue.startswith("!"):
             name = selection.queue_name(ask.queue)
-            return await self._steering.reroute(ask.selector, lambda _: name, ask.reason)
+            return await self._steering.reroute(ask.selector, lambda _: name, ask.reason or _NO_REASON)
         hop = selection.routing_domain(ask.queue[1:]) if ask.queue != "!" else None
         return await self._steering.reroute(
-            ask.selector, lambda name: str(name._replace(routing_domain=hop)), ask.reason
+            ask.selector, lambda name: str(name._replace(routing_domain=hop)), ask.reason or _NO_REASON
         )
 
     async def _reevaluate(self, ask: Ask) -> Done:
@@ -183,7 +185,7 @@ class QueueOffice:
     # Looking
 
     async def _list(self, ask: Ask) -> Any:
-        if not ask.selector.is_empty:
+        if ask.everything or not ask.selector.is_empty:
             return await self._rows(ask)
         scheduler = self._house.scheduler
         busy = [queue for queue in scheduler.queues.values() if queue.count]
@@ -205,12 +207,15 @@ class QueueOffice:
         return rows
 
     def _queue(self, queue: ScheduledQueue) -> dict[str, Any]:
+        site = self._house.dispatcher.site_of(queue)
+        orders = [order for order in self._house.orders.standing() if order.is_about_queue(queue, site)]
         return {
             "queue": str(queue.name),
             "messages": queue.count,
             "waiting": queue.waiting,
             "routing_domain": queue.routing_domain,
-            "site": self._house.dispatcher.site_of(queue),
+            "site": site,
+            "orders": [f"{order.kind} {order.name}" for order in orders],
             "last": queue.last,
         }
 
@@ -284,6 +289,10 @@ class QueueOffice:
             await self._house.settlement.synced()
         except SpoolError as error:
             raise RequestError(f"it is done, but a restart may undo it: {error}") from None
+
+
+def _always(_message: Message) -> bool:
+    return True
 
 
 def _said(done: Done) -> Any:

@@ -183,9 +183,13 @@ def _print_overview(answer: Any) -> None:
             f"{counted(answer['watchdog']['violations'], 'message')} had to be repaired: see the server's log"
         )
     if answer["queues"]:
-        table = _table("queue", "messages", "waiting", "site", "last answer")
+        has_orders = any(row["orders"] for row in answer["queues"])
+        table = _table(
+            "queue", "messages", "waiting", *(["orders"] if has_orders else []), "site", "last answer"
+        )
         for row in answer["queues"]:
-            _add(table, row["queue"], row["messages"], row["waiting"], row["site"], row["last"])
+            orders = [", ".join(row["orders"])] if has_orders else []
+            _add(table, row["queue"], row["messages"], row["waiting"], *orders, row["site"], row["last"])
         console().print(table)
         if answer["queue_count"] > len(answer["queues"]):
             print(f"… the largest {len(answer['queues'])} of them; --limit shows more")

@@ -88,7 +88,7 @@ def _for_all(action: str, arguments: Arguments) -> Arguments:
     """What every worker is asked: an order has one name everywhere."""
     if action in _ORDERS and not arguments.get("name"):
         return {**arguments, "name": f"{action}-{token_hex(3)}"}
-    if action == "list" and not arguments.get("selector"):
+    if action == "list" and not (arguments.get("selector") or arguments.get("everything")):
         return {**arguments, "limit": _MANY}
     return arguments
 

@@ -276,6 +276,7 @@ class Intake:
         message.take_schedule(kept.meta)
         if state is not None:
             message.take_state(state)
+            queue.last = state.last or queue.last
         return message
 
     async def close(self) -> None:

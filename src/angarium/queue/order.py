@@ -106,6 +106,12 @@ class Order(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="ord
         """Whether it has not expired."""
         return self.expires is None or now < self.expires
 
+    def is_about_queue(self, queue: ScheduledQueue, site: str | None) -> bool:
+        """Whether it means a queue as such, and not single messages, wherever they are."""
+        chosen = self.selector
+        is_of_messages = chosen.ids or chosen.sender or chosen.recipient or chosen.older_than
+        return not is_of_messages and chosen.covers_queue(queue, site)
+
     def covers(self, message: Message, site: str | None, now: float) -> bool:
         """Whether it is about a message. Raises SpoolError where that cannot be read."""
         if self.kind == "hold":

@@ -81,6 +81,11 @@ class Done(msgspec.Struct, kw_only=True):
             self.sample.append(message.ident)
 
 
+def is_held(message: Message) -> bool:
+    """Whether a hold keeps it, so that `release` means it."""
+    return message.held is not None
+
+
 class Steering:
     """Changes what becomes of messages that wait."""
 
@@ -179,10 +184,12 @@ class Steering:
 
     # What is done to them
 
-    async def count(self, selector: Selector) -> Done:
+    async def count(self, selector: Selector, applies: Callable[[Message], bool] = lambda _: True) -> Done:
         """How many are meant, and some of them: nothing is done."""
         done, busy = Done(), self._busy()
         async for message in self.select(selector):
+            if not applies(message):
+                continue
             if message in busy:
                 done.busy += 1
             else:
@@ -217,10 +224,15 @@ class Steering:
         self._scheduler.add(message)
 
     async def hold(self, order: Order) -> Done:
-        """Let the messages wait that are meant now. Raises ValueError, SpoolError."""
+        """Let the messages wait that are meant now; a hold of none does not stand. Raises ValueError,
+        SpoolError.
+        """
         await self.orders.give(order)
         done = await self._each(order.selector, lambda message: self._hold(message, order.name))
-        done.name = order.name
+        if done.count:
+            done.name = order.name
+        else:
+            self.orders.cancel(order.name)
         return done
 
     def _hold(self, message: Message, name: str) -> None:
@@ -229,7 +241,7 @@ class Steering:
 
     async def release(self, selector: Selector) -> Done:
         """Let messages go that were held, whatever holds them; a hold that holds nothing more is over."""
-        done = await self._each(selector, self._release, lambda message: message.held is not None)
+        done = await self._each(selector, self._release, is_held)
         held = await self.held()
         for order in self.orders.standing():
             if order.kind == "hold" and not held[order.name]:
