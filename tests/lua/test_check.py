@@ -225,3 +225,10 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems("") == [
         f"{1 - START}: .lua files need an extra that is not installed: pip install 'angarium[lua]'"
     ]
+
+
+def test_advice_is_in_the_programs_own_words() -> None:
+    """What is missing in a configuration made in Lua is asked for where Lua says it."""
+    Path("init.lua").write_text("kumo.start_esmtp_listener { listen = '127.0.0.1:2525' }\n")
+    [found] = load("init.lua").problems
+    assert found.text.endswith("write postmaster = 'you@example.com' in angarium.configure { … }")

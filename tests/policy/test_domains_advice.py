@@ -37,6 +37,13 @@ def test_entry_silent_under_a_wildcard() -> None:
     assert '"*.e.com" turns on (a.toml:2)' in warning
 
 
+def test_all_that_an_entry_is_silent_on_is_one_line() -> None:
+    """An entry that leaves out several options of the wildcard above it is one warning, which names them."""
+    (warning,) = advice('["*.e.com"]\nrelay_to = true\nlog_oob = true\n["www.e.com"]\nlog_arf = true')
+    assert "silent on relay_to, log_oob, which" in warning
+    assert warning.endswith("write relay_to = ... and log_oob = ... here too")
+
+
 def test_wildcard_silent_under_the_default() -> None:
     """A wildcard inherits nothing from `"*"` either."""
     (warning,) = advice('["*"]\nlog_oob = true\n["*.e.com"]\nlog_arf = true')

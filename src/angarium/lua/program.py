@@ -76,6 +76,7 @@ class Program:
         written.document = self.declared.document(hashlib.sha256(self.content).digest())
         written.documents = self.declared.documents
         written.files = self.files
+        written.where = " in angarium.configure { … }"
         self.domains = lambda: written.domains
         pool = Pool(self._state, state)
         for event, functions in self.handlers().items():

@@ -86,14 +86,15 @@ class _Advisor:
         above = self._above(key)
         if above is None:
             return
-        for option in INHERITABLE:
-            setting: Setting[Any] | None = getattr(above, option)
-            if setting is not None and is_on(setting.value) and option not in settings:
-                text = f'"{key}" inherits nothing and is silent on {option}, which "{setting.key}" turns on'
-                about = f'silent on {option} of "{setting.key}"'
-                self.warn(
-                    about, self._begin(key), f"{text} ({setting.source}): write {option} = ... here too"
-                )
+        on = [(name, getattr(above, name)) for name in INHERITABLE if name not in settings]
+        silent = [(name, setting) for name, setting in on if setting is not None and is_on(setting.value)]
+        if silent:
+            names = ", ".join(name for name, _ in silent)
+            other = f'"{silent[0][1].key}" turns on ({silent[0][1].source})'
+            text = f'"{key}" inherits nothing and is silent on {names}, which {other}'
+            missing = " and ".join(f"{name} = ..." for name, _ in silent)
+            about = f'silent on {names} of "{silent[0][1].key}"'
+            self.warn(about, self._begin(key), f"{text}: write {missing} here too")
 
     def _above(self, key: str) -> Entry | None:
         return self._tables.lookup_above(key.replace("*", "?", 1))
@@ -106,7 +107,7 @@ class _Advisor:
     def _relay_to(self, key: str, setting: Setting[Any]) -> None:
         if key != "*" and not key.startswith("[") and not self._has_route(key):
             text = f'relay_to accepts mail for "{key}", but no queues file routes it, and its MX is this host'
-            advice = f"write [queue.'{key}'] routing_domain = '[ADDRESS]'"
+            advice = f"write [queue.'{key}'] routing_domain = '[ADDRESS]' into a queues file"
             self.warn("relay_to without a route", setting.source, f"{text}: {advice}")
 
     def _no_effect(self, settings: Settings) -> None:

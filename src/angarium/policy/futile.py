@@ -18,7 +18,7 @@ def unprovable(domains: PolicyTables) -> Iterator[Problem]:
     places = domains.places("relay_from_authz")
     for source in sorted(source for identities, source in places.items() if identities)[:1]:
         text = "relay_from_authz can never allow anything, since nobody can authenticate here"
-        advice = "write [policy] users = ['users.toml'], or an AUTH handler"
+        advice = "name a file in the option users of policy, or write an AUTH handler"
         yield Problem(source, f"{text}: {advice}", is_error=False)
 
 

@@ -170,6 +170,8 @@ class Written:
     """Files that the program has read, absolute, with their SHA-256: when one changes, so does the policy."""
     domains: PolicyTables | None = None
     """What the listener_domains files say: filled in by loading, so that handlers can leave it to them."""
+    where: str = ""
+    """Where the program says options of the configuration, for advice: ` in angarium.configure { … }`."""
 
 
 class Policy:

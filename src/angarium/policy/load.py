@@ -400,7 +400,7 @@ class _Loading:
     def _check_main(self, own: Options) -> None:
         if "postmaster" not in own.values:
             text = "mail to postmaster is not answered: write postmaster = 'you@example.com'"
-            self._reader.problem(text, is_error=False)
+            self._reader.problem(text + self._written.where, is_error=False)
 
     def _options(self, schema: Schema, *path: str) -> Options:
         """The options of a table of the main file, noting where each was written."""
