@@ -111,13 +111,14 @@ class _Comparing:
         return wanted
 
     def _told(self, level: Level, name: str, options: Mapping[str, Any]) -> Problem:
-        text = ", ".join(f"{option} = {shown(value)}" for option, value in sorted(options.items()))
+        lines = [f"{option} = {shown(value)}" for option, value in sorted(options.items())]
         if name in self._levels[level]:
             what = "this entry is laid over what stands outside the section here, and there hides it"
-            return _warning(self._places[level, name], f"{what}: to keep the old meaning, add {text}")
+            return _warning(self._places[level, name], f"{what}: to keep the old meaning, add{_below(lines)}")
         header = f'["{name}"]' if level is None else f'[{RESERVED}."{level}"."{name}"]'
-        what = f"{_names(name)} have another answer here than there"
-        return _warning(self._near(level, name), f"{what}: to keep the old one, add {header} {text}")
+        what = f"another answer here than there for {_names(name)}"
+        added = _below([header, *lines])
+        return _warning(self._near(level, name), f"{what}: to keep the old one, add{added}")
 
     def _near(self, level: Level, name: str) -> Source:
         """The line that a name's other answer comes from: a key at or below it, else the level's first."""
@@ -218,6 +219,11 @@ def _names(name: str) -> str:
     if name == "*":
         return "names that no entry is near"
     return f"names below {name[2:]} that have no entry" if name.startswith("*.") else f"mail for {name}"
+
+
+def _below(lines: Sequence[str]) -> str:
+    """Lines of a file as they are to be copied."""
+    return "".join(f"\n    {line}" for line in lines)
 
 
 def _warning(source: Source, text: str) -> Problem:
