@@ -8,10 +8,13 @@ import smtplib
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from angarium.mail.ident import created_at
 
 ANGARIUM = str(Path(sys.executable).with_name("angarium"))
 LIMIT = 30.0
@@ -43,6 +46,14 @@ def angarium(*arguments: object, cwd: Path | None = None) -> subprocess.Complete
     """Run a command to its end."""
     command = [ANGARIUM, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False, cwd=cwd)
+
+
+def why(ident: str, config: Path) -> subprocess.CompletedProcess[str]:
+    """Ask `angarium why` again until the log has the records: they reach it a second late at most."""
+    while True:
+        answer = angarium("why", ident, "-c", config)
+        if answer.returncode == 0 or created_at(ident) + LIMIT < time.time():
+            return answer
 
 
 class Running:

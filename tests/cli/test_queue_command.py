@@ -6,7 +6,7 @@ import json
 import smtplib
 from pathlib import Path
 
-from .house import angarium, serving, write
+from .house import angarium, serving, why, write
 
 
 def test_orders_by_command(tmp_path: Path) -> None:
@@ -39,8 +39,7 @@ def test_a_message_by_command(tmp_path: Path) -> None:
         [row] = json.loads(
             angarium("queue", "find", "-c", config, "--recipient", "B@Example.COM.", "--json").stdout
         )
-        why = angarium("why", row["id"], "-c", config).stdout
-        assert "still queued in example.com after" in why
+        assert "still queued in example.com after" in why(row["id"], config).stdout
         assert f"id: {row['id']}" in angarium("queue", "show", row["id"], "-c", config).stdout
         tried = angarium("queue", "delete", row["id"], "-c", config, "--dry-run").stdout
         assert "would concern 1 message" in tried

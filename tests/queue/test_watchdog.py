@@ -3,6 +3,7 @@
 import asyncio
 from itertools import count
 
+import msgspec
 import pytest
 
 from angarium.queue.order import Order, Selector
@@ -30,6 +31,18 @@ def run(tmp_path):
         clock.run(main())
 
     return runner
+
+
+def suspension(clock):
+    """An order that keeps back all mail to one domain."""
+    return Order(
+        name="move",
+        kind="suspend",
+        selector=Selector(domain="one.example"),
+        reason="they move",
+        author="ann",
+        created=clock.now(),
+    )
 
 
 def test_all_is_well(run):
@@ -66,11 +79,7 @@ def test_age_under_a_suspension_names_it(run):
     """What expires under an order says which one kept it back."""
 
     async def test(rooms, clock):
-        order = Order(
-            name="move", kind="suspend", selector=Selector(domain="one.example"), reason="they move",
-            author="ann", created=clock.now(),
-        )  # fmt: skip
-        await rooms.steering.suspend(order)
+        await rooms.steering.suspend(suspension(clock))
         await rooms.accept("a@one.example")
         await asyncio.sleep(7300)
         await rooms.quiet()
@@ -165,5 +174,29 @@ def test_it_looks_by_itself(run):
         rooms.watchdog.start()
         await asyncio.sleep(ROUND * 3 + 1)
         assert rooms.watchdog.health.rounds == 3
+
+    run(test)
+
+
+def test_who_waits_under_a_suspension_is_told(run):
+    """With `dsn_delay` a sender is told once that a message waits, also where no attempt was made."""
+
+    async def test(rooms, clock):
+        queue = rooms.scheduler.make_queue("one.example")
+        queue.config = msgspec.structs.replace(queue.config, dsn_delay=60.0)
+        await rooms.steering.suspend(suspension(clock))
+        await rooms.accept("b@one.example", "ann@customer.example")
+        await asyncio.sleep(59)
+        assert not rooms.yard.held
+        await asyncio.sleep(2)
+        await rooms.quiet()
+        [notice] = rooms.yard.held.values()
+        assert (notice.sender, str(notice.recipient.address)) == (None, "ann@customer.example")
+        assert b"Action: delayed" in b"".join(notice.content)
+        assert b"it waits for an operator: they move" in b"".join(notice.content)
+        await asyncio.sleep(3600)
+        await rooms.quiet()
+        assert list(rooms.yard.held.values()) == [notice]
+        assert [record.type for record in rooms.writer.seen].count("Delayed") == 1
 
     run(test)

@@ -234,6 +234,13 @@ class Settlement:
         self._store.note(message.place, message.ident, encode(message.state(last)))
         self._scheduler.add(message)
 
+    def tell_sender_of_wait(self, message: Message, why: Reply) -> None:
+        """Tell the sender of a message that waits without an attempt, where that is due. Raises SpoolError."""
+        if owes_delay(message, self._clock()):
+            message.make_special().delay_told = True
+            self._tell(self._notice(message, Verdict(reply=why), Action.DELAYED))
+            self.note(message)
+
     def tell_rebind(self, message: Message, was: str, reason: str) -> None:
         """Record that a message was moved to another queue."""
         self._write(rebind_record(message, was, reason, self._configuration(), self._clock()))

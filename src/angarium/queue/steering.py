@@ -149,13 +149,27 @@ class Steering:
 
     def _keep_back(self, message: Message, order: Order) -> None:
         """Let a message wait until an order ends, or its own time."""
-        special = message.make_special()
+        special, expires = message.make_special(), message.expires
         is_new = special.waits_for != order.name
         special.waits_for = order.name
-        message.due = min(message.expires, order.expires or message.expires)
+        message.due = min(expires, order.expires or expires, self._sender_due(message) or expires)
         if is_new:
             self._settlement.tell_delay(message, f"{order.kind} {order.name}: {order.reason}")
+        self._tell_sender(message, order)
         self._scheduler.add(message)
+
+    def _sender_due(self, message: Message) -> float | None:
+        """When its sender may be told that it waits; None where that time has been."""
+        after = message.queue.config.dsn_delay
+        due = None if after is None else message.created + after
+        return due if due is not None and due > self._clock() else None
+
+    def _tell_sender(self, message: Message, order: Order) -> None:
+        try:
+            why = reply(451, f"4.3.2 it waits for an operator: {order.reason}")
+            self._settlement.tell_sender_of_wait(message, why)
+        except SpoolError as error:
+            log.error("the sender of message %s is told of no delay: %s", message.ident, error)
 
     # Which messages are meant
 
