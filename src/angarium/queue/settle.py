@@ -235,7 +235,7 @@ class Settlement:
         self._scheduler.add(message)
 
     def tell_sender_of_wait(self, message: Message, why: Reply) -> None:
-        """Tell the sender of a message that waits without an attempt, where that is due. Raises SpoolError."""
+        """Tell the sender of a message that waits untried, where that is due. Raises SpoolError."""
         if owes_delay(message, self._clock()):
             message.make_special().delay_told = True
             self._tell(self._notice(message, Verdict(reply=why), Action.DELAYED))
