@@ -325,6 +325,15 @@ def test_the_queue_survives_a_restart(server):
     assert len(server.delivered) == 1
 
 
+def test_a_reload_writes_no_files_of_yours(mta, tmp_path):
+    """Files go with a policy given as texts; one of your own is yours to write, and that is said."""
+    (tmp_path / "angarium.toml").write_text('[[listener]]\nlisten = "0.0.0.0:25"\n')
+    server = mta(tmp_path / "angarium.toml")
+    with pytest.raises(ValueError, match="write your own files"):
+        server.reload({"angarium.toml": ""})
+    assert (tmp_path / "angarium.toml").read_text()
+
+
 def test_a_reload_takes_effect_in_open_sessions(server):
     """`reload` puts changed files in force, for sessions that are open too; broken ones change nothing."""
     session = server.session()

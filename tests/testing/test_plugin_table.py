@@ -98,6 +98,7 @@ BROKEN = {
     "from,rcpt,expected\n": "*-4.csv:1: the table has no rows*",
     "# policy: gone.toml\nfrom,rcpt,expected\na@b,c@d,relay\n": "*-5.csv:1: *gone.toml does not exist*",
     TABLE: "*-6.csv:1: *no policy.py or angarium.toml stands beside it: write '# policy: PATH' on top",
+    "from,rcpt,expected\na@b,c@d,relay,x\n": "*-7.csv:2: 4 cells below 3 columns*",
 }
 
 
@@ -108,6 +109,27 @@ def test_a_broken_table_is_said_with_its_line(project):
     outcome = run(project)
     outcome.assert_outcomes(errors=len(BROKEN))
     outcome.stdout.fnmatch_lines(list(BROKEN.values()))
+
+
+def test_what_is_wrong_with_a_table_is_told_without_frames_of_ours(project):
+    """A listener that is not there, and an address that is none, are told in a few lines each."""
+    write(project, "listener,from,rcpt,expected\npubic,a@b.org,c@d.org,relay\npublic,a@b.org,user,relay\n")
+    outcome = run(project)
+    outcome.assert_outcomes(failed=2)
+    outcome.stdout.fnmatch_lines(["*who-may-relay.csv:2: there is no listener 'pubic': there are public*"])
+    text = outcome.stdout.str()
+    assert "got refuse: 501" in text
+    assert "relay_hosts: peer" not in text
+    assert "def " not in text
+
+
+def test_a_broken_policy_is_told_without_frames_of_ours(project):
+    """The problems of a policy stand in the report with file and line, and the frame of the test alone."""
+    project.makepyfile("def test_it(mta):\n    mta({'angarium.toml': 'hostnme = 1\\n'})\n")
+    outcome = run(project)
+    outcome.assert_outcomes(failed=1)
+    outcome.stdout.fnmatch_lines(["*angarium.toml:1: *hostnme*"])
+    assert "src/angarium" not in outcome.stdout.str().replace("testing/plugin.py", "")
 
 
 def test_a_failing_test_shows_its_sessions(project):

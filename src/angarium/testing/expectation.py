@@ -16,6 +16,8 @@ from angarium.testing.client import NoDecision, Session
 
 VERDICTS = tuple(verdict.value for verdict in Verdict)
 _REPLY = re.compile(r"[245]\d\d(?: .*)?")
+_SYNTAX = (500, 501, 555)
+"""Replies to what is no address: nothing was decided about it."""
 
 
 def is_expectation(text: str) -> bool:
@@ -56,10 +58,11 @@ def _complaint(
     if session.server is not None:
         calls = session.server.handlers.calls.told()
         yield from dict.fromkeys(f"  {call.file}:{call.line}: {call.event}: {call.answer}" for call in calls)
-    try:
-        yield from described(session.decide(sender, recipient))
-    except NoDecision as trouble:
-        yield f"  {trouble}"
+    if answer.code not in _SYNTAX:
+        try:
+            yield from described(session.decide(sender, recipient))
+        except NoDecision as trouble:
+            yield f"  {trouble}"
     yield from (f"  {line}" for line in session.dialogue)
 
 

@@ -28,13 +28,18 @@ _MADE = pytest.StashKey["list[Mta]"]()
 @pytest.fixture
 def mta(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeMta]:
     """Make a whole server on a policy: `mta("angarium.toml")`; see `angarium.testing.Mta`."""
-    from angarium.testing.server import Mta  # noqa: PLC0415 - most tests of most people need no server
+    from angarium.policy.config import ConfigError  # noqa: PLC0415 - most tests of most people need no server
+    from angarium.testing.server import Mta  # noqa: PLC0415
 
     made = request.node.stash.setdefault(_MADE, [])
     with ExitStack() as opened:
 
         def make(policy: Any, **options: Any) -> Mta:
-            server = Mta(policy, tmp_path / f"mta-{len(made)}", **options)
+            __tracebackhide__ = True
+            try:
+                server = Mta(policy, tmp_path / f"mta-{len(made)}", **options)
+            except ConfigError as error:
+                raise error.with_traceback(None) from None  # what is wrong stands in files, not in our frames
             made.append(server)
             opened.callback(server.close)
             return server
@@ -82,11 +87,15 @@ class TableFile(pytest.File):
 
     def setup(self) -> None:
         """Start the server."""
+        from angarium.policy.config import ConfigError  # noqa: PLC0415
         from angarium.testing.server import Mta  # noqa: PLC0415
 
         self._opened = ExitStack()
         folder = self._opened.enter_context(tempfile.TemporaryDirectory(prefix="angarium-"))
-        self.server = Mta(self._table.policy, Path(folder))
+        try:
+            self.server = Mta(self._table.policy, Path(folder))
+        except ConfigError as error:
+            pytest.fail(str(error), pytrace=False)
         self._opened.callback(self.server.close)
 
     def teardown(self) -> None:
@@ -108,7 +117,9 @@ class RowItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What was expected, and the checks of the decision; for surprises, where they come from."""
-        if isinstance(excinfo.value, AssertionError):
+        from angarium.testing.server import NoListenerError  # noqa: PLC0415
+
+        if isinstance(excinfo.value, AssertionError | NoListenerError):
             return f"{self.path}:{self.row.line}: {excinfo.value}"
         return super().repr_failure(excinfo, style)
 

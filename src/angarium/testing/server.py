@@ -26,7 +26,7 @@ from angarium.log.records import Record, encode_record
 from angarium.log.writer import Writer
 from angarium.net.connection import Connection
 from angarium.net.dns import StaticResolver, Zone
-from angarium.policy.config import Configuration
+from angarium.policy.config import ConfigError, Configuration
 from angarium.policy.decision import Decision
 from angarium.policy.hooks import Policy
 from angarium.policy.load import load, load_policy
@@ -77,6 +77,10 @@ class MakeMta(Protocol):
         self, policy: Given, *, zone: Zone | None = None, seed: int = 0, start: float = START
     ) -> Mta:
         """See `Mta`."""
+
+
+class NoListenerError(ValueError):
+    """A session for a listener that the policy does not have."""
 
 
 class Mta:
@@ -152,11 +156,22 @@ class Mta:
     def reload(self, files: Files | None = None) -> None:
         """Put the policy in force as it stands in its files now; `files` are written first.
 
-        Raises ConfigError, and then nothing has changed.
+        Files are of a policy that was given as texts: those of your own stay as they are (ValueError). Raises
+        ConfigError, and then nothing has changed.
         """
+        __tracebackhide__ = True
+        folder = self._folder / "policy"
+        if files and not folder.exists():
+            raise ValueError(
+                "reload(files) is for a policy given as texts: write your own files, then reload()"
+            )
         for name, text in (files or {}).items():
-            (self._folder / "policy" / name).write_text(text)
-        self.configuration, _ = keep_what_needs_restart(self.configuration, self._load())
+            (folder / name).write_text(text)
+        try:
+            loaded = self._load()
+        except ConfigError as error:
+            raise error.with_traceback(None) from None
+        self.configuration, _ = keep_what_needs_restart(self.configuration, loaded)
         self.shard.take(self.configuration)
 
     def close(self) -> None:
@@ -242,7 +257,7 @@ class Mta:
             if wanted is None or str(wanted) in (listener.name, listener.listen, str(listener.port)):
                 return listening
         known = ", ".join(listening.listener.label for listening in self.shard.listening)
-        raise ValueError(f"there is no listener {wanted!r}: there are {known}")
+        raise NoListenerError(f"there is no listener {wanted!r}: there are {known}")
 
     def decide(self, sender: str | None, recipient: str, *, peer: str = STRANGER, **session: Any) -> Decision:
         """What RCPT would be answered, and why; the other arguments are those of `session`."""

@@ -80,6 +80,9 @@ def read_table(path: Path) -> Table:
             policy = path.parent / value.strip() if found and word.strip() == "policy" else policy
         elif text.strip():
             cells = [cell.strip() for cell in next(csv.reader([text], skipinitialspace=True))]
+            if len(cells) > len(names) > 0:
+                what = f"{len(cells)} cells below {len(names)} columns: quote a cell that holds a comma"
+                raise TableError(f"{path}:{number}: {what}")
             if names:
                 rows.append(_row(dict(zip(names, cells, strict=False)), number, path))
             else:
