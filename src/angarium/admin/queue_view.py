@@ -73,10 +73,10 @@ class View:
 
     def _due(self, message: Message) -> float:
         """When something happens to it next: a message waits for its time, or for a limit of its site."""
-        if message.is_waiting:
-            return min(message.due, message.expires)
-        state = None if message.ident in self._at_work else self.site(message.queue)
-        return message.due if state is None else state.bound_until or message.due
+        is_bound = not (message.is_waiting or message.ident in self._at_work)
+        state = self.site(message.queue) if is_bound else None
+        bound_until = None if state is None else state.bound_until
+        return min(bound_until or message.due, message.expires)
 
     def _why(self, message: Message) -> str:
         """What a message waits for, in words."""
