@@ -515,7 +515,7 @@ def test_a_hold_ends_with_what_it_holds(serve):
 
 @pytest.mark.parametrize(("age", "least", "most"), [("", 3000, 4000), ("max_age = '10m'\n", 600, 600)])
 def test_a_message_names_the_limit_that_it_waits_for(serve, age, least, most):
-    """In lists too, what waits for a rate says which, where it is written, and until when: or until its end."""
+    """In lists too, what waits for a rate says which, where it is written, and until when, or its end."""
 
     async def test(house):
         client = await house.connect()
