@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
+from angarium.admin.changes import as_written, change_as_written
 from angarium.admin.rehearsal import NAME, Answer, Outcome, Play, rehearse
 from angarium.delivery.plan import NoRoute
 from angarium.delivery.resolve import PROHIBITED_HOSTS, Own, Rules, resolve
-from angarium.lua.changes import change_in_lua, flip_in_lua
 from angarium.mail.address import Address, AddressError
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.status import Reply
@@ -28,7 +28,6 @@ from angarium.net.local import is_local_address
 from angarium.policy.bindings import parse_socket
 from angarium.policy.config import Configuration, Listener, QueueConfig, Source
 from angarium.policy.decision import Check, DecidedBy
-from angarium.policy.edits import Change
 from angarium.policy.flips import Flip, flips
 from angarium.policy.hooks import HandlerCall, Hooks
 from angarium.policy.networks import IPAddress, canonical_address, parse_address
@@ -302,15 +301,11 @@ def _verdict(answer: Answer) -> str:
 
 def _as_written(flip: Flip) -> Flip | None:
     """A flip in the language of the file that it changes."""
-    also = [_change_as_written(change) for change in flip.also]
+    also = [change_as_written(change, _lines(change.file)) for change in flip.also]
     if None in also:
         return None
     whole = msgspec.structs.replace(flip, also=tuple(change for change in also if change is not None))
-    return flip_in_lua(whole, _lines(flip.file)) if flip.file.endswith(".lua") else whole
-
-
-def _change_as_written(change: Change) -> Change | None:
-    return change_in_lua(change, _lines(change.file)) if change.file.endswith(".lua") else change
+    return as_written(whole, _lines(flip.file))
 
 
 def _lines(file: str) -> list[str]:
