@@ -95,6 +95,7 @@ invalid_line_endings = "Fix"
 line_length_hard_limit = 2048
 max_hops = 30
 allow_sender_routing = true
+max_header_size = "100 KiB"
 meta = { colour = "red", deep = { list = [1, true] } }
 
 [policy]

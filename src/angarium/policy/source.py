@@ -98,7 +98,7 @@ def read_octets(path: Path, named_at: Source | None = None) -> bytes:
 
 def _check_folder(folder: Path, where: Source) -> None:
     """Whoever may write a folder may put another file in the place of one; not where it is sticky."""
-    mode = os.stat(folder).st_mode
+    mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         shown = shown_path(folder)
         text = f"every user of this machine can put other files into the folder {shown}: chmod o-w {shown}"
