@@ -139,7 +139,7 @@ def test_every_option(configure: Write, tmp_path: Path) -> None:
     assert log.per_record["Rejection"] == {"enable": False}
     assert log.per_record["Any"] == {"log_dir": str(tmp_path / "elsewhere"), "suffix": "_x"}
     assert configuration.dns.nameservers == (("127.0.0.1", 5353), ("::1", 53), ("::1", 54))
-    assert str(configuration.sources["spool.path"]) == "angarium.toml:31"
+    assert str(configuration.sources["spool.path"]) == "angarium.toml:32"
 
 
 def test_every_listener_option(configure: Write) -> None:
