@@ -151,6 +151,8 @@ class SimulatedDisk:
 
     def rename(self, old: Path, new: Path) -> None:
         self._step(f"rename {old.name} {new.name}")
+        if old.name not in self.names_seen:
+            raise FileNotFoundError(old)
         self.names_seen[new.name] = self.names_seen.pop(old.name)
 
     def unlink(self, path: Path) -> None:

@@ -11,7 +11,16 @@ import pytest
 
 from angarium.spool import journal
 from angarium.spool.errors import SpoolError, SpoolFull
-from angarium.spool.record import HEADER_SIZE, Commit, encode_commit, parse_header
+from angarium.spool.record import (
+    FREE,
+    HEADER_SIZE,
+    USED,
+    Commit,
+    Header,
+    encode_commit,
+    encode_header,
+    parse_header,
+)  # fmt: skip
 from angarium.spool.store import Store
 from tests.spool.conftest import Opener, put
 from tests.spool.simulated import LoopWorker, SimulatedDisk
@@ -145,8 +154,7 @@ async def test_a_segment_given_up_is_emptied_and_removed_first(disk: SimulatedDi
     await put(store, "last", b"x" * 25_000)
     disk.log.clear()
     store.finish(over, "over")
-    for _ in range(60):
-        await asyncio.sleep(0)
+    await _rest()
     await store.commit()
     assert set(moved) == {"kept"}
     assert _freed(disk.log)[0] == "unlink segment-00000001"
@@ -164,6 +172,146 @@ async def test_what_a_start_takes_up_is_made_durable(disk: SimulatedDisk) -> Non
     disk = disk.kill()
     assert idents(on(disk)) == {"cached"}
     assert idents(on(disk.power_cut())) == {"cached"}
+
+
+def _cache(disk: SimulatedDisk, name: str, header: Header) -> None:
+    """A header that is in the page cache alone, clean: its sync has failed."""
+    disk.names_seen[name].seen[:HEADER_SIZE] = encode_header(header)
+
+
+async def test_a_free_header_that_a_start_finds_is_made_durable(disk: SimulatedDisk) -> None:
+    """No earlier use of a file comes to light once the file is offered again."""
+    store = on(disk)
+    await put(store, "over")
+    store.close()
+    _cache(disk, "segment-00000001", Header(FREE, 0, bytes(8), 32 * 1024))
+    disk = disk.kill()
+    assert idents(on(disk)) == set()
+    assert idents(on(disk.power_cut())) == set()
+
+
+async def test_a_header_that_calls_records_void_is_made_durable(disk: SimulatedDisk) -> None:
+    """What a start left out, since a header says so, is left out by all later ones."""
+    store = on(disk)
+    await put(store, "kept")
+    end = store._journal.segments[1].synced
+    await put(store, "refused")
+    store.close()
+    handle = disk.create(FOLDER / "segment-00000002")
+    disk.write_synced(handle, [encode_header(Header(FREE, 0, bytes(8), 32 * 1024)), bytes(28 * 1024)], 0)
+    _cache(disk, "segment-00000002", Header(USED, 2, b"a salt..", 32 * 1024, 1, end))
+    disk = disk.kill()
+    assert idents(on(disk)) == {"kept"}
+    assert idents(on(disk.power_cut())) == {"kept"}
+
+
+async def test_a_copy_is_not_forgotten_before_its_origin(disk: SimulatedDisk) -> None:
+    """What was moved and is over stays so, where the power went before all of its segment was moved."""
+    store = on(disk, segment_size=64 * 1024)
+    moved: set[str] = set()
+
+    def turn_off(ident: str, place: int) -> None:
+        moved.add(ident)
+        disk.stop_at = disk.operations
+
+    store.set_moved(turn_off)
+    names = {f"{number}" for number in range(100)}
+    await asyncio.gather(*[put(store, name) for name in names])
+    failing = iter([errno.EIO])
+    disk.fail = lambda operation: next(failing, None) if operation == "sync" else None
+    with pytest.raises(SpoolError):
+        await put(store, "refused")
+    await put(store, "more", b"x" * 60_000)
+    store.finish(await put(store, "passing"), "passing")
+    await _rest()
+    assert 0 < len(moved) < len(names)
+    disk = disk.power_cut()
+    store = on(disk, segment_size=64 * 1024)
+    for message in list(store.recover()):
+        if message.ident in moved or message.ident in {"more", "passing"}:
+            store.finish(message.place, message.ident)
+    await store.commit()
+    await _rest()
+    assert _freed(disk.log)
+    assert idents(on(disk.power_cut())) == names - moved
+
+
+@pytest.mark.parametrize("name", ["", "damaged-"])
+async def test_a_folder_that_did_not_sync_is_synced_again(disk: SimulatedDisk, name: str) -> None:
+    """A segment whose name went, but not for certain, is not in the way of all others."""
+    store = on(disk)
+    over = await put(store, "over")
+    await put(store, "next", b"x" * 30_000)
+    segment = store._journal.segments[1]
+    segment.is_damaged, segment.failed = bool(name), True
+    failing = iter([errno.EIO])
+    went = ("unlink segment-00000001", "rename segment-00000001")
+    disk.fail = lambda _: next(failing, None) if disk.log[-2].startswith(went) else None
+    store.finish(over, "over")
+    await store.commit()
+    async with asyncio.timeout(5):
+        while 1 in store._journal.segments:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert "segment-00000001" not in disk.names_durable
+    store.close()
+
+
+@pytest.mark.parametrize("size", [10, 30_000])
+async def test_a_finish_waits_for_its_own_batch(disk: SimulatedDisk, size: int) -> None:
+    """A commit that ends messages resolves when that is durable, though a put follows, in the segment or in
+    another.
+    """
+    store = on(disk)
+    over, noted = await put(store, "over"), await put(store, "noted")
+    store.finish(over, "over")
+    store.note(noted, "noted", b"note")
+    commit = store.commit()
+    store.put([b"x" * size], [("late", b"")])
+    assert store.read_note(noted) == b"note"
+    await commit
+    found = {message.ident: message.note for message in on(disk.power_cut()).recover()}
+    assert found.pop("late", None) is None
+    assert found == {"noted": b"note"}
+
+
+async def test_finishes_that_have_no_room_are_waited_for(disk: SimulatedDisk) -> None:
+    """So many that they do not fit behind a put: everybody waits for the batch that takes the last."""
+    store = on(disk)
+    names = [f"{number}" for number in range(5000)]
+    places = store.put([b""], [(name, b"") for name in names])
+    await store.commit()
+    await put(store, "kept")
+    for name, place in zip(names, places, strict=True):
+        store.finish(place, name)
+    store.put([b""], [("late", b"")])
+    await store.commit()
+    assert idents(on(disk.power_cut())) == {"kept", "late"}
+
+
+async def test_the_later_of_two_notes_survives_batches_that_fail(disk: SimulatedDisk) -> None:
+    """Each in a batch of its own, and both are lost with the disk: they are written again, in their order."""
+    store = on(disk)
+    place = await put(store, "a")
+    being_made = (" at 0", f" at {HEADER_SIZE}")
+    disk.fail = lambda operation: (
+        errno.EIO if "write" in operation and not operation.endswith(being_made) else None
+    )
+    store.note(place, "a", b"first")
+    commits = [store.commit()]
+    store.put([b"x" * 30_000], [("b", b"")])
+    store.note(place, "a", b"second")
+    commits.append(store.commit())
+    store.put([b"x" * 40_000], [("c", b"")])
+    assert store.read_note(place) == b"second"
+    assert all(await asyncio.gather(*commits, return_exceptions=True))
+    disk.fail = lambda operation: None
+    await store.commit()
+    assert [message.note for message in on(disk.power_cut()).recover()] == [b"second"]
+
+
+async def _rest() -> None:
+    for _ in range(60):
+        await asyncio.sleep(0)
 
 
 async def test_a_note_that_arrives_while_its_message_moves_is_the_latest(disk: SimulatedDisk) -> None:

@@ -1,6 +1,6 @@
 """What does one synced write make durable? A batch: puts one after the other, notes, and a commit record.
 
-Promises: the parts that were handed in are the parts that are written; a sealed batch never changes.
+Promises: the parts that were handed in are the parts that are written; nothing is added to a closed batch.
 """
 
 from __future__ import annotations
@@ -62,19 +62,31 @@ class Batch:
         self.finishes = finishes[:room]
         del finishes[:room]
 
-    def seal(self, header: Header | None) -> None:
-        """End the batch with its commit record; the first batch of a segment brings the header."""
+    def close(self) -> None:
+        """End the batch with its commit record: nothing is added to it any more."""
         segment = self.segment
         self.parts.append(record.encode_commit(segment.salt, Commit(self.start, self.finishes)))
         segment.end += COMMIT_SIZE + 8 * len(self.finishes)
         self.end = segment.end
-        if header is not None:
-            self.parts.insert(0, record.encode_header(header))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has its commit record."""
+        return self.end > self.start
+
+    def add_header(self, header: Header) -> None:
+        """The first batch of a segment brings the header."""
+        self.parts.insert(0, record.encode_header(header))
 
     def job(self, files: Files) -> partial[None]:
-        """The system call that makes a sealed batch durable."""
+        """The system call that makes a closed batch durable."""
         offset = self.start if self.segment.synced else 0
         return partial(files.write_synced, self.segment.handle, self.parts, offset)
+
+    def hand_over(self, later: Batch) -> None:
+        """Whoever waits for this batch waits for a later one."""
+        later.waiters += self.waiters
+        self.waiters = []
 
     def resolve(self) -> None:
         """Tell everybody who waits that it is safe."""

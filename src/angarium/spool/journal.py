@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from array import array
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -87,10 +86,6 @@ class Journal:
             self._notes[place] = payload
             self._be_lazy()
 
-    def pending_note(self, place: int) -> bytes | None:
-        """A note that is to be written with the next batch."""
-        return self._notes.get(place)
-
     def finish(self, place: int) -> bool:
         """End a message, with the next batch; False: it was over before."""
         segment = self.segments.get(generation_of(place))
@@ -117,18 +112,21 @@ class Journal:
         segment = self.segments.get(generation_of(place))
         return segment is not None and segment.is_unsynced(ordinal_of(place))
 
-    def forget_origin(self, place: int) -> None:
-        """A copy that names this place as its origin is durable: the place is over without a finish."""
-        segment = self.segments[generation_of(place)]
-        self._end_message(segment, ordinal_of(place))
+    def forget_origin(self, place: int, copy: int) -> None:
+        """A copy that names this place as its origin is durable: the place is over without a finish, for as
+        long as the copy's record is there.
+        """
+        self._end_message(self.segments[generation_of(place)], ordinal_of(place))
         self._notes.pop(place, None)
+        self._finish_landed(self.segments[generation_of(copy)], place)
 
     def unsynced_note(self, place: int) -> bytes | None:
         """A note that is not on stable storage yet."""
         if place in self._notes:
             return self._notes[place]
-        if self._under_way is not None and place in self._under_way.notes:
-            return self._under_way.notes[place][0]
+        for batch in (*reversed(self._batches), self._under_way):
+            if batch is not None and place in batch.notes:
+                return batch.notes[place][0]
         return None
 
     @property
@@ -182,9 +180,11 @@ class Journal:
 
     def _write_now(self) -> bool:
         try:
-            if self._last_batch() is None or (batch := self._next_batch()) is None:
-                return False
+            if not self._batches:
+                self._last_batch()
         except SpoolError:
+            return False
+        if (batch := self._next_batch()) is None:
             return False
         try:
             outcome = batch.job(self._files)()
@@ -196,17 +196,36 @@ class Journal:
     # -- batches ------------------------------------------------------------------------------
 
     def _last_batch(self) -> Batch | None:
-        if self._batches:
-            return self._batches[-1]
-        if self._notes or self._finishes:
+        if self._open_batch is None and (self._notes or self._finishes):
             note = next(iter(self._notes.values()), b"")
             return self._batch_of(self._segment_for(COMMIT_SIZE + NOTE_SIZE + len(note), 0, reserve=0))
-        return self._under_way
+        return self._batches[-1] if self._batches else self._under_way
 
     def _batch_of(self, segment: Segment) -> Batch:
-        if not self._batches or self._batches[-1].segment is not segment:
-            self._batches.append(Batch(segment))
-        return self._batches[-1]
+        last = self._open_batch
+        if last is not None and last.segment is segment:
+            return last
+        batch = Batch(segment)
+        if last is not None and not self._fill(last):
+            last.hand_over(batch)
+        self._batches.append(batch)
+        return batch
+
+    @property
+    def _open_batch(self) -> Batch | None:
+        """The last batch, unless it is closed: what would have followed it has failed."""
+        return self._batches[-1] if self._batches and not self._batches[-1].is_closed else None
+
+    def _fill(self, batch: Batch) -> bool:
+        """Close the last batch, with the notes and finishes so far; whether all had room.
+
+        No earlier batch may take them, for what they speak of may have been put in this one; and this one
+        must, before another is the last: those who wait for them wait for it.
+        """
+        batch.take_notes(self._notes)
+        batch.take_finishes(self._finishes)
+        batch.close()
+        return not (self._notes or self._finishes)
 
     def _schedule(self) -> None:
         if not self._is_scheduled and self._under_way is None and not self._is_closing:
@@ -220,36 +239,30 @@ class Journal:
             self._syncer.submit(batch.job(self._files), self._landed)
 
     def _next_batch(self) -> Batch | None:
-        """The batch to write now, sealed; None where one is under way, or its segment is still being made."""
+        """The batch to write now, closed; None where one is under way, or its segment is still being made."""
         if self._under_way is not None or not self._batches or not self._batches[0].segment.is_ready:
             return None
         batch = self._under_way = self._batches.popleft()
-        if not self._batches:
-            batch.take_notes(self._notes)
-            batch.take_finishes(self._finishes)
+        if not batch.is_closed and not self._fill(batch):
             self._pass_on(batch)
         self._seal(batch)
         return batch
 
     def _pass_on(self, batch: Batch) -> None:
-        """Whoever waits for notes and finishes only, waits for the batch that takes the last of them."""
-        if batch.puts or not (self._notes or self._finishes):
-            return
+        """What had no room goes with a batch of its own, and everybody waits for that."""
         try:
             later = self._last_batch()
         except SpoolError as error:
             batch.fail(error)
+            batch.waiters = []
         else:
             assert later is not None
-            later.waiters += batch.waiters
-        batch.waiters = []
+            batch.hand_over(later)
 
     def _seal(self, batch: Batch) -> None:
-        if batch.segment.synced:
-            batch.seal(None)
-            return
-        batch.seal(self._header(batch.segment))
-        self._close_fallback(batch.segment)
+        if not batch.segment.synced:
+            batch.add_header(self._header(batch.segment))
+            self._close_fallback(batch.segment)
 
     def _close_fallback(self, successor: Segment) -> None:
         """The header being written says where its predecessor ends: nothing may be appended there."""
@@ -296,9 +309,8 @@ class Journal:
             self._drop_note(target.set_note(ordinal_of(place), segment.generation, offset))
 
     def _finish_landed(self, segment: Segment, place: int) -> None:
-        generation = generation_of(place)
-        if generation != segment.generation and generation in self.segments:
-            segment.finishes.setdefault(generation, array("Q")).append(place)
+        if generation_of(place) in self.segments:
+            segment.add_finish(place)
 
     def _end_message(self, segment: Segment, ordinal: int) -> None:
         self._drop_note(segment.end_message(ordinal))
@@ -408,8 +420,9 @@ class Journal:
         self._fail(list(self._batches), error)
 
     def _fail(self, batches: list[Batch], error: SpoolError) -> None:
-        for batch in batches:
+        for batch in reversed(batches):
             self._undo(batch)
+        for batch in batches:
             if batch in self._batches:
                 self._batches.remove(batch)
             batch.fail(error)

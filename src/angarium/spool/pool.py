@@ -71,6 +71,10 @@ class Pool:
         self._spares.append(spare)
         return True
 
+    def free(self, spare: Spare) -> None:
+        """Say in a file's header that it holds nothing, durably."""
+        self._files.write_synced(spare.handle, [_free_header(spare.size)], 0)
+
     def take(self, size: int) -> Spare | None:
         """A free file of at least this size, if there is one."""
         for spare in self._spares:
@@ -152,17 +156,19 @@ class Pool:
         if segment.failed or segment.size < self.next_size or len(self._spares) >= _MAX_SPARES:
             self._remove(segment)
             return None
-        self._files.write(segment.handle, [_free_header(segment.size)], 0)
-        self._files.sync(segment.handle)
-        return Spare(segment.file, segment.handle, segment.size)
+        spare = Spare(segment.file, segment.handle, segment.size)
+        self.free(spare)
+        return spare
 
     def _remove(self, segment: Segment) -> None:
-        self._files.unlink(self.path(segment.file))
+        with contextlib.suppress(FileNotFoundError):  # a second attempt: it was the folder that did not sync
+            self._files.unlink(self.path(segment.file))
         self._files.sync_folder(self._folder)
 
     def _set_aside(self, segment: Segment) -> None:
         aside = self._folder / f"damaged-{segment.file:08d}-{segment.generation}"
-        self._files.rename(self.path(segment.file), aside)
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rename(self.path(segment.file), aside)
         self._files.sync_folder(self._folder)
 
     def close(self) -> None:

@@ -8,7 +8,6 @@ reported. Raises SpoolError where the folder cannot be used.
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -94,7 +93,14 @@ class Recovery:
                 self._offer(item, item.header)
 
     def _offer(self, item: _Found, header: Header) -> None:
-        if not self._pool.offer(Spare(item.file, item.handle, header.size)):
+        """A free header is written again, durably: it may only be in the page cache, and an earlier use of
+        the file would come back after the records that ended its messages are gone, under a generation that
+        is in use again.
+        """
+        spare = Spare(item.file, item.handle, header.size)
+        if self._pool.offer(spare):
+            self._pool.free(spare)
+        else:
             self._files.unlink(self._pool.path(item.file))
             self._files.close(item.handle)
 
@@ -122,9 +128,9 @@ class Recovery:
 
     def _write_again(self, handle: int, octets: Octets, scan: Scan) -> None:
         """What is taken up, but not proven, may only be in the page cache, where a failed sync has left it as
-        clean.
+        clean. So may the header, which says what is void in its predecessor.
         """
-        if scan.proven < scan.end:
+        if scan.proven < scan.end or scan.proven <= HEADER_SIZE:
             self._files.write(handle, [octets.read(0, HEADER_SIZE)], 0)
             self._files.write(handle, [octets.read(scan.proven, scan.end)], scan.proven)
             self._files.sync(handle)
@@ -148,7 +154,7 @@ class Recovery:
         segment.pad(put.first)
         segment.add(offset, put.count)
         for origin in put.origins():
-            self._end(origin)
+            self._end(segment, origin)
 
     def _apply_note(self, segment: Segment, offset: int, note: Note) -> None:
         segment.notes.append(note.place)
@@ -159,15 +165,16 @@ class Recovery:
 
     def _apply_commit(self, segment: Segment, commit: Commit) -> None:
         for place in commit.finished:
-            generation = generation_of(place)
-            self._end(place)
-            if generation != segment.generation and generation in self._segments:
-                segment.finishes.setdefault(generation, array("Q")).append(place)
+            self._end(segment, place)
 
-    def _end(self, place: int) -> None:
-        segment = self._segments.get(generation_of(place))
-        if segment is not None and segment.is_waiting(ordinal_of(place)):
-            segment.end_message(ordinal_of(place))
+    def _end(self, segment: Segment, place: int) -> None:
+        """A record in this segment says that the message at a place is over."""
+        target, ordinal = self._segments.get(generation_of(place)), ordinal_of(place)
+        if target is None:
+            return
+        segment.add_finish(place)
+        if target.is_waiting(ordinal):
+            target.end_message(ordinal)
 
     def _count_strangers(self) -> None:
         """Which notes are still their message's latest."""

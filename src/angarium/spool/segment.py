@@ -67,7 +67,7 @@ class Segment:
         self.live_notes = 0
         """How many of these notes are their message's latest."""
         self.finishes: dict[int, array[int]] = {}
-        """Generation of another segment → places in it that are finished by a commit in this one."""
+        """Generation of another segment → places in it that are over by a commit or a copy in this one."""
 
     def header(self, previous: int, previous_end: int, *, state: int) -> Header:
         """The segment's header block."""
@@ -112,6 +112,12 @@ class Segment:
         self.latest[ordinal] = _FINISHED
         self.waiting -= 1
         return held_in
+
+    def add_finish(self, place: int) -> None:
+        """Remember that a record in this segment ends a message in another."""
+        generation = generation_of(place)
+        if generation != self.generation:
+            self.finishes.setdefault(generation, array("Q")).append(place)
 
     def note_at(self, ordinal: int) -> tuple[int, int]:
         """Generation and offset of a waiting message's latest note; (0, 0): none."""

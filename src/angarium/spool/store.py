@@ -171,7 +171,7 @@ class Store:
         """The latest note of a waiting message; None where it has none, or none that can be read yet."""
         if not self._journal.is_waiting(place):
             return None
-        if (pending := self._journal.pending_note(place)) is not None:
+        if (pending := self._journal.unsynced_note(place)) is not None:
             return pending
         segments = self._journal.segments
         segment, ordinal = segments[generation_of(place)], ordinal_of(place)

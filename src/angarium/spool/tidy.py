@@ -139,7 +139,7 @@ class Tidier:
         for old, (ident, new) in moves.items():
             del self.twins[ident]
             if self._journal.is_waiting(old) and self._journal.is_waiting(new):
-                self._journal.forget_origin(old)
+                self._journal.forget_origin(old, new)
                 self.moved(ident, new)
 
     def _read_copies(self, segment: Segment, step: _Step, where: dict[int, tuple[int, int]]) -> list[_Copy]:
