@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -284,6 +285,13 @@ def test_a_certificate_that_ends_is_made_anew(tmp_path):
     self_signed(tmp_path, "mx.example.com")
     later = datetime.now(UTC) + timedelta(days=3640)
     assert self_signed(tmp_path, "mx.example.com", later)[1]
+
+
+def test_workers_make_one_certificate(tmp_path):
+    """However many begin at once, one of them makes the certificate, and all show it."""
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: self_signed(tmp_path / "tls", "mx.example.com"), range(8)))
+    assert sorted(is_new for _, is_new in made) == [False] * 7 + [True]
 
 
 def test_files_that_are_no_certificates(tmp_path):

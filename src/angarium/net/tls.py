@@ -9,10 +9,11 @@ connection costs no more than what OpenSSL keeps for it, since the loop's own TL
 from __future__ import annotations
 
 import _ssl
+import fcntl
 import os
 import ssl
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -235,10 +236,24 @@ def self_signed(folder: Path, hostname: str, now: datetime | None = None) -> tup
         if _is_usable(path, now):
             return pair, False
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(path, _make(hostname, now))
+        with _locked(folder):
+            if _is_usable(path, now):  # another worker has made it meanwhile
+                return pair, False
+            _write_private(path, _make(hostname, now))
     except OSError as error:
         raise TlsError(f"cannot keep a certificate in {folder}: {error.strerror or error}") from None
     return pair, True
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _is_usable(path: Path, now: datetime) -> bool:
