@@ -26,7 +26,7 @@ from angarium.admin.why import log_folders
 from angarium.log.indexing import Librarian
 from angarium.net.accept import bind, bind_together
 from angarium.net.descriptors import raise_limit, room_for_sessions
-from angarium.net.rights import RightsError, become, make_folder
+from angarium.net.rights import RightsError, become, interpreter_trouble, make_folder
 from angarium.net.unix import UnixTrouble, bind_unix
 from angarium.node.crew import Crew
 from angarium.node.member import WorkerTrouble
@@ -218,6 +218,8 @@ def _give_up_rights(configuration: Configuration) -> None:
         str(Path(configuration.control.socket).parent),
     )
     try:
+        if workers_of(configuration) > 1 and (trouble := interpreter_trouble(configuration.user)):
+            raise StartError(trouble)
         for folder in folders:
             make_folder(Path(folder), configuration.user)
         become(configuration.user)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from angarium.cli.configuration import Config, ConfigArgument, find
-from angarium.net.rights import has_user
+from angarium.net.rights import has_user, interpreter_trouble
 from angarium.policy.config import ConfigError, Configuration, Problem
 from angarium.policy.load import load
 from angarium.policy.open_relay import open_relays, proxies_with_rights
@@ -61,6 +61,8 @@ def _of_this_machine(configuration: Configuration) -> Iterator[Problem]:
     if user is not None and not has_user(user):
         text = f"user {user!r} does not exist on this machine, where a start as root would fail: create it"
         yield Problem(configuration.sources["user"], text, is_error=False)
+    elif configuration.workers != 1 and (trouble := interpreter_trouble(user)):
+        yield Problem(configuration.sources["user"], trouble, is_error=False)
 
 
 def _row(problem: Problem) -> dict[str, object]:

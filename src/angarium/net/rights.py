@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,33 @@ def become(user: str | None) -> None:
         os.setuid(entry.pw_uid)
     except OSError as error:
         raise RightsError(f"cannot become user {user!r}: {error.strerror or error}") from error
+
+
+def interpreter_trouble(user: str | None) -> str:
+    """Why a process of this user could not run this program anew; "" where it could, or nobody can tell.
+
+    Only root can tell: the interpreter is run as that user.
+    """
+    if os.getuid() != 0 or user is None:
+        return ""
+    entry = _entry(user)
+    groups = os.getgrouplist(user, entry.pw_gid)
+    try:
+        done = subprocess.run(
+            (sys.executable, "-P", "-c", "import angarium"),
+            user=entry.pw_uid,
+            group=entry.pw_gid,
+            extra_groups=groups,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+    except OSError as error:
+        said = error.strerror or str(error)
+    else:
+        said = "" if done.returncode == 0 else "it cannot read Angarium"
+    remedy = "install both where that user can read them, or change `user`"
+    return said and f"user {user!r} cannot run {sys.executable}, as several workers must: {said}: {remedy}"
 
 
 def has_user(name: str) -> bool:
