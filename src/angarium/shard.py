@@ -199,6 +199,9 @@ class Shard:
         """Take up what the spool holds; nothing is delivered or accepted yet."""
         with _resting_collector():
             waiting = self.intake.recover()
+        if problem := self.store.problem:
+            folder = Path(self.configuration.spool.path) / str(self._post.number)
+            log.error("%s accepts no mail: %s: make room, or change [spool] min_free_space", folder, problem)
         if waiting:
             log.info("%d messages wait in the spool", waiting)
 

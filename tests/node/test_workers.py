@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import re
 import signal
@@ -167,7 +168,29 @@ def test_reload_of_all(tmp_path):
 
 
 def test_a_worker_that_cannot_begin_again(tmp_path):
-    """While the files are broken, a worker that ended is tried now and then; mended, it serves at once."""
+    """While the files are broken, a worker that ended is tried now and then; mended, it serves at once.
+
+    Meanwhile whoever looks is told that it is missing, and a suspension waits for it.
+    """
+
+    async def who_looks_is_told(server):
+        asked = ("queue", "--socket", tmp_path / "spool/control.sock")
+        shown = await asyncio.to_thread(angarium, *asked, "--json")
+        assert (shown.returncode, json.loads(shown.stdout)["missing_workers"]) == (1, [0])
+        assert "worker 0 is not there: its part is missing" in shown.stderr
+        with pytest.raises(Refusal, match="worker 0 is not there: what it has is missing"):
+            await server.queue("show", what="a.example")
+        given = await asyncio.to_thread(
+            angarium, *asked, "suspend", "--domain", "a.example", "--name", "late"
+        )
+        assert given.returncode == 0
+        assert "worker 0 is not there: it is told when it is back" in given.stderr
+
+    async def holds_everywhere(server, name):
+        """Whether every worker has an order: a second one of its name is refused by all alike."""
+        with pytest.raises(Refusal) as refused:
+            await server.queue("suspend", selector={"domain": "b.example"}, name=name)
+        return "workers have done it" not in str(refused.value)
 
     async def main():
         async with node(tmp_path, workers=2) as server:
@@ -181,10 +204,12 @@ def test_a_worker_that_cannot_begin_again(tmp_path):
             with pytest.raises(Refusal, match="nothing was done: worker 0 is not there"):
                 await server.queue("delete", everything=True)
             assert (await server.queue())["messages"] == 0
+            await who_looks_is_told(server)
             assert await server.codes("user@example.com") == {250}, "the other worker has all connections"
             (tmp_path / "domains.toml").write_text('["example.org"]\nrelay_to = true\n')
             await server.heard("worker 0 is ready again")
             assert await server.codes("user@example.org") == {250}
+            assert await holds_everywhere(server, "late")
             assert len([line for line in server.said if "cannot start" in line]) < 10
             assert await server.stop() == 0
 
@@ -203,6 +228,22 @@ def test_a_spool_that_cannot_be_used(tmp_path):
     assert "Traceback" not in done.stderr
     with Path(tmp_path / "spool/0/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_spool_without_room(tmp_path):
+    """A worker that cannot accept anything for want of room says so at the start, with folder and option."""
+
+    async def main():
+        write(tmp_path)
+        main = tmp_path / "main.toml"
+        main.write_text(main.read_text().replace("min_free_space = 1\n", "min_free_space = '1000000 GB'\n"))
+        async with node(tmp_path) as server:
+            line = await server.heard("accepts no mail")
+            assert "spool/" in line
+            assert "[spool] min_free_space" in line
+            assert await server.stop() == 0
+
+    run(main())
 
 
 def test_the_end_of_the_supervisor(tmp_path):

@@ -1,7 +1,8 @@
 """The control socket: one JSON request a line, one JSON answer a line.
 
 A request is `{"request": NAME, ...}`; what else stands in it are its arguments. The answer is `{"ok": true,
-"answer": ...}` or `{"ok": false, "error": "what, and what to do"}`. Served are root and the server's own user
+"answer": ...}` or `{"ok": false, "error": "what, and what to do"}`; an answer of some workers alone has
+`"missing_workers": [NUMBER, ...]` beside it. Served are root and the server's own user
 alone. Requests are functions in a table, so that others can add their own.
 
 Promises: no line grows without bound, an idle client is let go, and what a request raises costs that
@@ -38,6 +39,13 @@ Request = Callable[[Arguments], Awaitable[Any]]
 
 class RequestError(Exception):
     """A request that cannot be answered; the text says why, and what to write instead."""
+
+
+class Partial(msgspec.Struct, frozen=True):
+    """The answer of a node some of whose workers did not answer: what they have is not in it."""
+
+    answer: Any
+    missing_workers: list[int]
 
 
 class Control:
@@ -93,6 +101,8 @@ class Control:
     async def _answer(self, line: bytes) -> bytes:
         try:
             answer = await self._perform(line)
+            if isinstance(answer, Partial):
+                return _encode({"ok": True, **msgspec.structs.asdict(answer)})
             return _encode({"ok": True, "answer": answer})
         except RequestError as error:
             return _error(str(error))

@@ -24,11 +24,15 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 
 def ask(socket: str, request: str, **arguments: Any) -> Any:
     """Put a request to the server on a socket; raises NobodyThere, UnixTrouble, Refusal."""
+    return _exchange(socket, request, arguments)["answer"]
+
+
+def _exchange(socket: str, request: str, arguments: dict[str, Any]) -> dict[str, Any]:
     line = msgspec.json.encode({"request": request, **arguments})
-    answer = msgspec.json.decode(exchange_line(socket, line, LIMIT))
+    answer: dict[str, Any] = msgspec.json.decode(exchange_line(socket, line, LIMIT))
     if not answer["ok"]:
         raise Refusal(answer["error"])
-    return answer["answer"]
+    return answer
 
 
 def is_serving(socket: str, config: Path) -> bool:
@@ -44,8 +48,14 @@ def is_serving(socket: str, config: Path) -> bool:
 
 def ask_or_exit(socket: str, request: str, **arguments: Any) -> Any:
     """As `ask`; says why not and exits with 1."""
+    return ask_all_or_exit(socket, request, **arguments)[0]
+
+
+def ask_all_or_exit(socket: str, request: str, **arguments: Any) -> tuple[Any, list[int]]:
+    """As `ask_or_exit`, with the workers that did not answer."""
     try:
-        return ask(socket, request, **arguments)
+        answer = _exchange(socket, request, arguments)
+        return answer["answer"], answer.get("missing_workers", [])
     except (UnixTrouble, Refusal) as error:
         print(f"angarium: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from angarium.cli.answers import as_json, console, counted
-from angarium.cli.client import ask_or_exit
+from angarium.cli.client import ask_all_or_exit
 from angarium.cli.configuration import Config, complain, find
 from angarium.policy.config import ConfigError
 from angarium.policy.load import find_socket
@@ -97,7 +98,7 @@ def queue(
         "recipient": recipient,
         "older_than": _seconds(older_than),
     }
-    answer = ask_or_exit(
+    answer, missing = ask_all_or_exit(
         socket or _socket(find(config)),
         "queue",
         action=action,
@@ -115,10 +116,16 @@ def queue(
         limit=limit,
     )
     if json:
+        if missing and isinstance(answer, dict):
+            answer["missing_workers"] = missing
         print(as_json(answer))
     else:
         _print(action, answer, limit)
-    if isinstance(answer, list) and not answer and action == "find":
+    is_told = action in CHANGING and not dry_run
+    for worker in missing:
+        what_of_it = "it is told when it is back" if is_told else "its part is missing"
+        print(f"angarium: worker {worker} is not there: {what_of_it}; see the server's log", file=sys.stderr)
+    if (missing and not is_told) or (isinstance(answer, list) and not answer and action == "find"):
         raise typer.Exit(1)
 
 

@@ -168,6 +168,10 @@ class Crew:
             raise NotReady(f"worker {', '.join(map(str, missing))} is not there: see the server's log")
         return self.ready
 
+    def steady(self) -> asyncio.Lock:
+        """To be held while no worker shall begin to serve, and none change its configuration."""
+        return self._busy
+
     # Leases
 
     def _hear_lease(self, member: Member, payload: Payload) -> None:

@@ -1,8 +1,8 @@
 """What a node answers on its control socket: as one server would, whichever worker has what is asked for.
 
-Who only looks is answered by every worker that is there; who changes something is answered when every worker
-is there, so that an order never stands in some of them alone. An order that one worker refuses is said to be
-refused there.
+Who only looks is answered by every worker that is there, and told which are not; so is who gives an order
+that stands by its selector, since a worker is told of those before it serves again. Who changes anything else
+is answered when every worker is there. An order that one worker refuses is said to be refused there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from angarium.admin.control import Arguments, Request, RequestError
+from angarium.admin.control import Arguments, Partial, Request, RequestError
 from angarium.admin.merge import merge
 from angarium.admin.queue import MAX_ROWS
 from angarium.admin.requests import own_requests
@@ -57,8 +57,15 @@ class _Office:
     async def queue(self, arguments: Arguments) -> Any:
         """Ask all, and answer as one."""
         action = str(arguments.get("action", "list"))
+        looks = action in _LOOKING or arguments.get("dry_run") is True
+        members = await self._members(changes=not (looks or _stands(action, arguments)))
+        if looks or len(members) == len(self._crew.members):
+            return await self._ask_those(members, action, arguments)
+        async with self._crew.steady():  # nobody begins meanwhile who would not be told of the order
+            return await self._ask_those(self._crew.ready, action, arguments)
+
+    async def _ask_those(self, members: Sequence[Member], action: str, arguments: Arguments) -> Any:
         limit = arguments.get("limit", MAX_ROWS)
-        members = await self._members(changes=action not in _LOOKING)
         asked = _for_all(action, arguments)
         results = await asyncio.gather(
             *(_ask(member, "queue", asked) for member in members), return_exceptions=True
@@ -66,9 +73,15 @@ class _Office:
         answers = [result for result in results if not isinstance(result, BaseException)]
         troubles = [_trouble(member, result) for member, result in zip(members, results, strict=True)]
         said = [trouble for trouble in troubles if trouble]
-        if said and (not answers or action not in _LOOKING + _FOUND_SOMEWHERE):
-            raise RequestError(_summary(said, len(members)))
-        return merge(action, answers, limit if isinstance(limit, int) else MAX_ROWS)
+        absent = [member.number for member in self._crew.members if member not in members]
+        if not answers or (said and action not in _LOOKING + _FOUND_SOMEWHERE):
+            raise RequestError("; ".join([_summary(said, len(members)), *map(_is_absent, absent)]))
+        answer = merge(action, answers, limit if isinstance(limit, int) else MAX_ROWS)
+        absent += [
+            one.number for one, result in zip(members, results, strict=True) if type(result) is ChannelClosed
+        ]
+        is_whole = not absent or (action == "show" and "id" in answer)
+        return answer if is_whole else Partial(answer, sorted(absent))
 
     async def _members(self, *, changes: bool) -> Sequence[Member]:
         """Whom to ask; raises RequestError."""
@@ -82,6 +95,15 @@ class _Office:
 
 async def _ask(member: Member, name: str, arguments: Arguments) -> Any:
     return msgspec.msgpack.decode(await member.channel.call("request", (name, arguments)))
+
+
+def _stands(action: str, arguments: Arguments) -> bool:
+    """Whether an order stands that a worker can be told of later; a bounce does while it has a duration."""
+    return action == "suspend" or (action == "bounce" and arguments.get("seconds") is not None)
+
+
+def _is_absent(number: int) -> str:
+    return f"worker {number} is not there: what it has is missing here, see the server's log"
 
 
 def _for_all(action: str, arguments: Arguments) -> Arguments:
