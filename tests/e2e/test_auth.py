@@ -142,6 +142,25 @@ def test_auth_needs_tls(serve, tmp_path):
     serve(test, users=USERS, domains=DOMAINS)
 
 
+@pytest.mark.parametrize("spelling", ["\uff41nna@customer.example", "an\xadna@customer.example"])
+@pytest.mark.parametrize("say", [None, login, scram])
+def test_another_spelling(serve, spelling, say):
+    """Whoever proves an identity has the name of the users file, however its characters were written."""
+
+    async def test(house):
+        client = await house.stranger()
+        if say is None:
+            answer = await client.say(plain(spelling, PASSWORD, ANNA))
+        else:
+            answer = await say(client, spelling, PASSWORD)
+        assert answer.startswith("235 2.7.0")
+        await client.send(ANNA, OUT)
+        [record] = house.records("Reception")
+        assert (record["authn_id"], record["authz_id"]) == (ANNA, ANNA)
+
+    serve(test, listener=OPTIONS, users=USERS, domains=DOMAINS)
+
+
 def test_without_users_nothing_is_offered(serve):
     """Where nobody could check, AUTH does not exist."""
 

@@ -694,9 +694,24 @@ def test_endless_content() -> None:
     assert [type(event) for event in session.events[-2:]] == [Refused, Noop]
 
 
-def test_endless_chunk() -> None:
-    """A chunk of any declared size that is too big is dropped as it comes."""
+def test_large_chunk() -> None:
+    """A chunk that is too big, but has an end in sight, is dropped as it comes; then commands go on."""
     session = Session()
-    session.feed(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 99999999999999999999 LAST\r\n")
+    size = LIMITS.message_size + 64 * 1024 * 1024
+    session.feed(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT %d LAST\r\n" % size)
+    for _ in range(size // 65_536):
+        session.feed(b"x" * 65_536)
+        assert not session.receiver.has_buffered_input
+    session.feed(b"x" * (size % 65_536) + b"NOOP\r\n")
+    assert [type(event) for event in session.events[-2:]] == [Refused, Noop]
+
+
+@pytest.mark.parametrize("size", [LIMITS.message_size + 64 * 1024 * 1024 + 1, 99999999999999999999])
+def test_endless_chunk(size: int) -> None:
+    """Nobody waits for the end of a chunk of any size: it is refused at once, and the session closes."""
+    session = Session()
+    session.feed(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT %d LAST\r\n" % size)
+    assert session.output.endswith(b"552 5.3.4 message is too big\r\n")
+    assert session.receiver.is_closed
     session.feed(b"x" * 65_536)
     assert not session.receiver.has_buffered_input

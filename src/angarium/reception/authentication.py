@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from angarium.mail.status import Reply, reply
+from angarium.policy.users import prepared_name
 from angarium.policy.views import Identity
 from angarium.wire import sasl
 
@@ -51,7 +52,7 @@ class Exchange:
         if isinstance(step, sasl.KeysWanted):
             step = self._give_keys(step)
         elif isinstance(step, sasl.Authenticated):
-            step = _as_themselves(step.authz, step.authn)
+            step = _as_user(step.authz, step.authn)
         elif isinstance(step, sasl.Password):
             step = await self._check_password(step)
         elif isinstance(step, sasl.Token):
@@ -82,12 +83,10 @@ class Exchange:
             )
             if isinstance(answer, Identity | Reply):
                 return _step(answer)
-            is_right = answer is True
-        else:
-            keys, known = self._session.door.configuration.users.keys(claim.authn)
-            matches = await asyncio.to_thread(keys.matches, claim.password)
-            is_right = matches and known
-        return _as_themselves(claim.authz, claim.authn) if is_right else sasl.Failed(FAILED)
+            return _as_themselves(claim.authz, claim.authn) if answer is True else sasl.Failed(FAILED)
+        keys, known = self._session.door.configuration.users.keys(claim.authn)
+        matches = await asyncio.to_thread(keys.matches, claim.password)
+        return _as_user(claim.authz, claim.authn) if matches and known else sasl.Failed(FAILED)
 
     async def _check_token(self, claim: sasl.Token) -> sasl.Step:
         answer = await self._session.handlers.ask("smtp_server_auth_oauthbearer", claim.authz, claim.token)
@@ -102,6 +101,11 @@ class Exchange:
 def _as_themselves(authz: str, authn: str) -> sasl.Step:
     """Let whoever proved to be `authn` in, but act for nobody else: only a handler may allow that."""
     return sasl.Authenticated(authz, authn) if authz == authn else sasl.Failed(FAILED)
+
+
+def _as_user(authz: str, authn: str) -> sasl.Step:
+    """An identity of the users files by the name that it has there, however it was spelt (RFC 4616 section 2)."""
+    return _as_themselves(prepared_name(authz), prepared_name(authn))
 
 
 def _step(answer: Identity | Reply) -> sasl.Step:

@@ -40,10 +40,11 @@ from angarium.wire.events import (
 )
 from angarium.wire.extensions import CommandError, Extensions
 from angarium.wire.framing import HEAD, Defect, Input, checked
-from angarium.wire.states import ENDS, OUT_OF_SEQUENCE, STATES, STAYS, STEPS, TRANSACTION, State, Step
+from angarium.wire.states import CLOSES, ENDS, OUT_OF_SEQUENCE, STATES, STAYS, STEPS, TRANSACTION, State, Step
 
 _WITH_CONTENT = frozenset({State.CONTENT, State.CHUNKS})
 _MAX_REPLY_TEXT = 500  # octets a line, so that code and CRLF fit 512: RFC 5321 section 4.5.3.1.5
+_SKIPPED = 64 * 1024 * 1024  # octets beyond the limit that are read to stay in step with a client
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NO_COMMAND = frozenset({"syntax", "encoding", "unknown-command", "too-long"})
 _RESPONSE = re.compile(rb"[A-Za-z0-9+/]{12,}={0,2}")
@@ -241,11 +242,9 @@ class Receiver:
         self._step = STEPS[AuthResponse]
         return response
 
-    # BDAT (RFC 3030): a chunk is read to its end whatever becomes of it
+    # BDAT (RFC 3030): a chunk is read to its end whatever becomes of it, unless that is far away
 
     def _begin_chunk(self, size: int, last: bool) -> Answerable | None:
-        self._chunk = (size, last)
-        self._input.begin_chunk(size)
         self._chunk_error = None
         try:
             if not self.extensions.chunking:
@@ -254,7 +253,11 @@ class Receiver:
             if len(self._chunks) + size > self.limits.message_size:
                 raise CommandError(*_DEFECTS[Defect.TOO_BIG])
         except CommandError as error:
+            if size > self.limits.message_size + _SKIPPED:
+                return self._refused(error, b"BDAT %d" % size, CLOSES)
             self._chunk_error = error
+        self._chunk = (size, last)
+        self._input.begin_chunk(size)
         return self._read_chunk()
 
     def _read_chunk(self) -> Answerable | None:

@@ -66,6 +66,7 @@ STATES: Final = {
 """Which commands each state takes; every other one gets 503. The other states take no commands."""
 
 Step = tuple[State | None, State | None, State | None]
+CLOSES: Final[Step] = (State.CLOSED, State.CLOSED, State.CLOSED)
 STEPS: Final[dict[type[Answerable], Step]] = {
     Ehlo: (State.READY, None, None),
     Helo: (State.READY, None, None),
@@ -75,7 +76,7 @@ STEPS: Final[dict[type[Answerable], Step]] = {
     Chunk: (State.CHUNKS, State.READY, State.READY),
     Content: (State.READY, State.READY, State.READY),
     Rset: (State.READY, None, None),
-    Quit: (State.CLOSED, State.CLOSED, State.CLOSED),
+    Quit: CLOSES,
     StartTls: (State.HANDSHAKE, None, None),
     Auth: (State.READY, State.AUTH, State.READY),
     AuthResponse: (State.READY, State.AUTH, State.READY),
