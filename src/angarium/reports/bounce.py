@@ -21,6 +21,7 @@ from angarium.reports.original import RETURNED_TYPES, find_returned, recipients_
 from angarium.reports.prose import Found, cut_returned, find_recipients, is_role
 from angarium.reports.reply import one_line, read_reply
 from angarium.reports.values import Action, Bounce, Recipient, Reply
+from angarium.reports.voices import authors_title, authors_words
 
 MAX_WORDS: Final = 12_000  # characters of a bounce's own words
 MAX_NAMED: Final = 200  # addresses of one X-Failed-Recipients field
@@ -103,7 +104,7 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     titles = () if _ANSWER.match(subject) else _SUBJECTS.search(subject)
     if enough > ENOUGH and _FOREIGN_FIELDS & top.keys():
         return None
-    if (who < ENOUGH_WHO and not _may_be_unsaid(titles)) or _AGAINST.search(subject):
+    if (who < ENOUGH_WHO and not _may_be_unsaid(titles)) or _speaks_against(subject):
         return None
     if _carries_program(parts):
         return None
@@ -116,7 +117,7 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     said = _PHRASES.search(flat)
     reply = read_reply(words)
     what = _heaviest(said) + _heaviest(titles)
-    if what < ENOUGH_WHAT or _AGAINST_WORDS.search(flat):
+    if what < ENOUGH_WHAT or _say_against(flat, words):
         return None
     if not (said or reply or "x-failed-recipients" in top):
         return None
@@ -136,6 +137,16 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
 
 def _heaviest(found: Sequence[clues.Clue]) -> int:
     return max((clue.weight for clue in found), default=0)
+
+
+def _speaks_against(subject: str) -> bool:
+    """Whether the title is that of something else; what our own mail was called does not count."""
+    return bool(_AGAINST.search(subject) and _AGAINST.search(authors_title(subject)))
+
+
+def _say_against(flat: str, words: str) -> bool:
+    """The same of the words; taking the author's apart is only worth it where any speak against."""
+    return bool(_AGAINST_WORDS.search(flat) and _AGAINST_WORDS.search(_flat(authors_words(words))))
 
 
 def _may_be_unsaid(titles: Sequence[clues.Clue]) -> bool:

@@ -32,6 +32,7 @@ class _Tables(msgspec.Struct, forbid_unknown_fields=True):
     phrases: Table
     against: Table
     against_words: Table
+    quotes: Table
     lists: Table
     returned: Table
 
@@ -42,5 +43,6 @@ SUBJECTS: Final = _TABLES.subjects
 PHRASES: Final = _TABLES.phrases
 AGAINST: Final = _TABLES.against
 AGAINST_WORDS: Final = _TABLES.against_words
+QUOTES: Final = _TABLES.quotes
 LISTS: Final = _TABLES.lists
 RETURNED: Final = _TABLES.returned

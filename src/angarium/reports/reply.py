@@ -45,13 +45,23 @@ def one_line(text: str) -> str:
 def read_reply(text: str) -> Reply | None:
     """The reply in a diagnostic text, or None where there is none."""
     text = text[:MAX_TEXT]
-    match = _CODE_AND_STATUS.search(text) or _announced(text)
+    match = _find_code(text)
     if match is None:
         status = best_status(text)
         return Reply(enhanced=status, text=one_line(text)) if status else None
     code, rest = match[1], one_line(_of_one(text[match.start(1) :]))
     words, status = _without_codes(rest, code)
     return Reply(code=int(code), enhanced=best_status(rest) or status, text=words)
+
+
+def reply_start(line: str) -> int | None:
+    """Where in a line a reply begins; None where it holds none."""
+    match = _find_code(line[:MAX_TEXT])
+    return match.start() if match else None
+
+
+def _find_code(text: str) -> re.Match[str] | None:
+    return _CODE_AND_STATUS.search(text) or _announced(text)
 
 
 def _of_one(text: str) -> str:
