@@ -17,6 +17,9 @@ INSIDE = "192.0.2.77"
 SMALL = Limits(max_instructions=2_000_000, max_memory=8 * 1024 * 1024)
 
 
+MEBIBYTE = "local a = 'e' for i = 1, 20 do a = a .. a end"
+
+
 def run(text: str) -> None:
     """Run a text as a policy file, with nothing of a program around it."""
     names = ("register", "start_esmtp_listener", "configure", "setup_queue", "setup_sources")
@@ -104,6 +107,15 @@ def test_memory() -> None:
         "while true do kumo.log_debug(('x'):rep(100000)) end",
         "while true do pcall(function() t = {} for i = 1, 9e9 do t[i] = ('x'):rep(9e4) .. i end end) end",
         "while true do pcall(kumo.json_parse, ('[]'):rep(10000)) end",
+        "while true do table.unpack({}, 1, 100000) end",
+        *(
+            f"{MEBIBYTE} while true do {call} end"
+            for call in (
+                *("a:upper()", "a:lower()", "a:reverse()", "a:sub(2)", "a:byte(-100000, -1)", "a:find 'f'"),
+                *("a:find('f', 1, true)", "a:find '[fg]'", "('%q'):format(a)", "('s'):pack(a)"),
+                *("utf8.len(a)", "utf8.codepoint(a, 1, 100000)", "utf8.offset(a, 1 << 40)"),
+            )
+        ),
         """
         local inner = coroutine.create(function()
           local last <close> = setmetatable({}, { __close = function() while true do end end })
@@ -139,6 +151,15 @@ def test_memory_inside_the_host() -> None:
     state = State({}, Limits(5_000_000, 2 * 1024 * 1024))
     with pytest.raises(Failure, match="memory"):
         state.start(text.encode(), "init.lua")
+
+
+@pytest.mark.parametrize("call", ["('x'):sub({})", "('%d'):format({})", "table.move(1)", "('x'):rep({})"])
+def test_what_is_wrong_with_an_argument(call: str) -> None:
+    """What a bounded function is wrongly given is told with the line of the file, not with ours."""
+    failure = raised(f"\nlocal x = {call}")
+    assert failure.line == 2
+    assert failure.text.startswith("bad argument #")
+    assert "native" not in failure.text
 
 
 def test_recursion() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from lupa.lua54 import LuaError, LuaRuntime
 
 from angarium.lua.patterns import matcher
+from angarium.lua.state import Failure
 from tests.lua.test_isolation import raised, run
 
 SINGLES = [
@@ -107,3 +108,38 @@ def test_what_is_not_regular_in_a_long_text() -> None:
     failure = raised("local s = ('('):rep(100000)\nlocal n = s:find '%b()'")
     assert failure.line == 2
     assert "use a simpler pattern" in failure.text
+
+
+HALVES = "local a, b = 'e', 'e' for i = 1, 19 do a, b = a .. a, #b < 1 << 17 and b .. b or b end\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "assert(not a:find(b .. 'z', 1, true))",
+        "assert(not a:find(b .. 'z'))",
+        "assert((a .. 'z'):find(b .. 'z', 1, true) == #a - #b + 1)",
+        "assert(select(2, (a .. 'z'):find(b .. 'z', -#b - 1, true)) == #a + 1)",
+        "assert(not a:find(b, -9, true) and not a:find(b, #a + 9, true))",
+    ],
+)
+def test_plain_texts(text: str) -> None:
+    """A long text is looked for in a longer one in linear time, and found where Lua finds it."""
+    run(HALVES + text)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%b[].-.-.-.-.-]", "[%]].-.-.-.-.-Z", "[^]].-.-.-.-.-Z", "%f[]].-.-.-.-.-Z"]
+)
+def test_loops_beside_sets(pattern: str) -> None:
+    """Brackets that are no set, or stand inside one, hide no loop behind them."""
+    text = f"local s = '[' .. (']'):rep(3000) local found = s:find '{pattern}'"
+    try:
+        run(text)
+    except Failure as failure:
+        assert "use a simpler pattern" in failure.text
+
+
+def test_searches_from_place_to_place() -> None:
+    """Going through a long text line by line costs what its octets cost, not that for each line."""
+    run("local s, at = ('line\\n'):rep(2000), 0 repeat at = s:find('\\n', at + 1, true) until not at")

@@ -236,6 +236,11 @@ def _find_match(text: str, pattern: str, is_anchored: bool, start: int) -> tuple
     return _told(matcher(pattern, is_anchored).find(text.encode("latin-1"), start - 1))
 
 
+def _find_plain(text: str, sought: str, start: int) -> tuple[Any, ...]:
+    at = text.find(sought, start - 1)
+    return (None,) if at < 0 else (at + 1, at + len(sought))
+
+
 def _begin_matches(text: str, pattern: str, is_anchored: bool, start: int) -> tuple[Any, ...]:
     return (Opaque(matcher(pattern, is_anchored).all(text.encode("latin-1"), start - 1)),)
 
@@ -251,6 +256,7 @@ def _told(match: Match | None) -> tuple[Any, ...]:
 
 MATCHING: dict[str, Callable[..., tuple[Any, ...]]] = {
     "find_match": _find_match,
+    "find_plain": _find_plain,
     "begin_matches": _begin_matches,
     "next_match": _next_match,
 }

@@ -6,7 +6,7 @@ local given_host, bound_library = ...
 local error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatable, tostring, type, xpcall =
   error, getmetatable, ipairs, load, next, pairs, pcall, select, setmetatable, tostring, type, xpcall
 local getinfo, sethook, traceback = debug.getinfo, debug.sethook, debug.traceback
-local find, sub, lower = string.find, string.sub, string.lower
+local find, gsub, sub, lower = string.find, string.gsub, string.sub, string.lower
 local concat, pack, unpack = table.concat, table.pack, table.unpack
 local max, number_type = math.max, math.type
 local new_coroutine, resume, close = coroutine.create, coroutine.resume, coroutine.close
@@ -74,7 +74,7 @@ local function checked(ok, ...)
 end
 
 -- Texts that the host takes are its memory: they are charged, but for those that it only looks at.
-local LOOKED_AT = { find_match = true, begin_matches = true, json_parse = true, toml_parse = true }
+local LOOKED_AT = { find_match = true, find_plain = true, begin_matches = true, json_parse = true, toml_parse = true }
 
 local function weigh(first, ...)
   if type(first) == 'string' and #first > 999 then
@@ -538,7 +538,7 @@ local function on_error(what)
   if type(what) == 'table' and getmetatable(what) == Reject then
     return what
   end
-  local text = tostring(what)
+  local text = gsub(gsub(tostring(what), '^bounds:%d+: ', ''), " to 'native'", '') -- the wrapper's, not the file's
   if short then
     local prefix = short .. ':' .. line .. ': '
     if sub(text, 1, #prefix) == prefix then

@@ -104,7 +104,7 @@ def _as_themselves(authz: str, authn: str) -> sasl.Step:
 
 
 def _as_user(authz: str, authn: str) -> sasl.Step:
-    """An identity of the users files by the name that it has there, however it was spelt (RFC 4616 section 2)."""
+    """Let in whoever the users files know, by the name that they have there (RFC 4616 section 2)."""
     return _as_themselves(prepared_name(authz), prepared_name(authn))
 
 
