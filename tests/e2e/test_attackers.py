@@ -60,6 +60,16 @@ async def guesses(port):
         await _say(port, b"AUTH PLAIN " + guess + b"\r\n", source=STRANGER)
 
 
+async def broken_off(port):
+    """Content that is broken off, four megabytes of it a time, by DATA and by BDAT."""
+    begin = b"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<b@c.invalid>\r\n"
+    while True:
+        for command in (b"DATA\r\n", b"BDAT 4000000\r\n"):
+            async with _connected(port) as (_, writer):
+                writer.write(begin + command + (b"x" * 78 + b"\r\n") * 50_000)
+                await writer.drain()
+
+
 async def trickles(port):
     """Forty sessions of content, an octet at a time."""
     begin = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<b@c.example>\r\nDATA\r\n"
@@ -101,7 +111,7 @@ async def _connected(port, source="127.0.0.1"):
 
 @pytest.mark.parametrize(
     "attack",
-    [recipients, one_large_transaction, tiny_fields, wrong_places, guesses, trickles, handshakes],
+    [recipients, one_large_transaction, tiny_fields, broken_off, wrong_places, guesses, trickles, handshakes],
 )
 def test_an_honest_client_beside(tmp_path, attack):
     """It is greeted and answered in time, again and again, and the attack costs bounded memory."""

@@ -715,3 +715,16 @@ def test_endless_chunk(size: int) -> None:
     assert session.receiver.is_closed
     session.feed(b"x" * 65_536)
     assert not session.receiver.has_buffered_input
+
+
+@pytest.mark.parametrize("begin", [b"DATA\r\n", b"BDAT 9000\r\n" + b"x" * 9000])
+def test_a_closed_receiver_holds_nothing(begin: bytes) -> None:
+    """Content that was broken off is let go with the session, whenever its last reference goes."""
+    session = Session()
+    session.feed(b"EHLO c.example\r\nMAIL FROM:<a@t.example>\r\nRCPT TO:<user@testserver>\r\n" + begin)
+    session.receiver.receive_data(b"y" * 5000)
+    session.receiver.next_event()
+    assert session.receiver.held >= 5000
+    session.receiver.close()
+    assert session.receiver.held == 0
+    assert not session.receiver.has_buffered_input

@@ -93,6 +93,8 @@ class Session:
             log.exception("session %s ended by a surprise", self.ident)
             self._part(reply(421, f"4.3.0 {self.options.hostname} technical difficulties"))
         finally:
+            self.receiver.close()  # content that came is let go now, and not when the collector looks
+            self.transaction = None
             self.guard.leave()
             self.deadline.close()
             self.stream.close()

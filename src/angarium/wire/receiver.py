@@ -334,6 +334,7 @@ class Receiver:
         self.state = State.CLOSED
         self._input.clear()
         self._chunk = None
+        self._reset()
 
     def restart(self, extensions: Extensions) -> None:
         """TLS has begun, or XCLIENT was answered 220: forget everything learnt, offer `extensions`.
