@@ -75,7 +75,8 @@ class _Office:
         said = [trouble for trouble in troubles if trouble]
         absent = [member.number for member in self._crew.members if member not in members]
         if not answers or (said and action not in _LOOKING + _FOUND_SOMEWHERE):
-            raise RequestError("; ".join([_summary(said, len(members)), *map(_is_absent, absent)]))
+            said = [_summary(said, len(members))] if said else []
+            raise RequestError("; ".join([*said, *map(_is_absent, absent)]))
         answer = merge(action, answers, limit if isinstance(limit, int) else MAX_ROWS)
         absent += [
             one.number for one, result in zip(members, results, strict=True) if type(result) is ChannelClosed
