@@ -18,7 +18,7 @@ from angarium.reports.automaton import Clues
 from angarium.reports.dsn import choose_status, read_dsn
 from angarium.reports.fields import clean_address
 from angarium.reports.original import RETURNED_TYPES, find_returned, recipients_of
-from angarium.reports.prose import Found, cut_returned, find_recipients, is_role
+from angarium.reports.prose import Found, cut_returned, find_recipients, is_role, tells
 from angarium.reports.reply import one_line, read_reply
 from angarium.reports.values import Action, Bounce, Recipient, Reply
 from angarium.reports.voices import authors_title, authors_words
@@ -123,7 +123,7 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
         return None
     own = _own_addresses(top)
     found = find_recipients(words, own)
-    named = any(not is_role(one.address) and one.address.lower() not in own for one in found)
+    named = any(_is_named(one) for one in found if one.address.lower() not in own)
     whom = _weigh_whom(parts, reply, returned) + 2 * named + 2 * ("x-failed-recipients" in top)
     if not titles or _FOREIGN_FIELDS & top.keys():
         enough = max(enough, ENOUGH_UNTITLED)
@@ -152,6 +152,11 @@ def _say_against(flat: str, words: str) -> bool:
 def _may_be_unsaid(titles: Sequence[clues.Clue]) -> bool:
     """Whether the title alone is reason to read on: it says failure, and nothing else."""
     return any(clue.weight > 2 for clue in titles)
+
+
+def _is_named(found: Found) -> bool:
+    """Whether an address is spoken of as a recipient, and not as whom to ask."""
+    return not is_role(found.address) or tells(found.words)
 
 
 def _carries_program(parts: Sequence[Part]) -> bool:

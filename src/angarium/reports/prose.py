@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import islice, takewhile
+from itertools import accumulate, islice, takewhile
 from typing import Final, NamedTuple
 
 from angarium.reports import clues
@@ -21,6 +21,7 @@ MAX_LINES: Final = 400
 MAX_LINE: Final = 1000
 MAX_FOUND: Final = 200
 MAX_IN_LINE: Final = 20  # addresses of one line
+MAX_SAID: Final = 30  # lines that are said of one recipient
 NEAR: Final = 120  # characters around an address that tell whose it is
 
 # Local parts in the scripts that addresses are written in; in Chinese and Japanese prose no blank stands
@@ -150,26 +151,54 @@ def find_recipients(words: str, own: frozenset[str]) -> list[Found]:
         if "@" in line
         for grade, address in _grade(line, speaks=n in speaking)
     ]
-    certain = [(address, n) for grade, address, n in graded if grade == 1]
+    certain = [(address, n) for grade, address, n in graded if grade < 2]
+    formal = {address.lower() for grade, address, _ in graded if grade == 0}
     for wanted in (2, 3, 4):
         chosen = [(a, n) for grade, a, n in graded if grade == wanted and a.lower() not in own]
         if wanted == 2:
             # What stands before the line that opens the list is the sender's.
             below = [one for one in chosen if one[1] >= min(speaking, default=0)]
             chosen = sorted({*certain, *(below or chosen)}, key=lambda one: one[1])
-        chosen = [c for c in chosen if not is_role(c[0])] or chosen
+        chosen = _without_contacts(chosen, formal, lines, is_list=wanted == 2) or chosen
         if chosen:
             return _with_words(chosen, lines)
     return []
 
 
+def _without_contacts(
+    chosen: list[tuple[str, int]], formal: set[str], lines: list[str], *, is_list: bool
+) -> list[tuple[str, int]]:
+    """The chosen without roles that are only named for questions.
+
+    A role has failed where its form says so or, in a list, where a reply stands with it, or where it stands
+    in one paragraph with others that have. In a sentence it is somebody to ask.
+    """
+    others = [one for one in chosen if not is_role(one[0])]
+    if not is_list or len(others) == len(chosen):
+        return others
+    paragraphs = list(accumulate((not line.strip() for line in lines), initial=0))
+    listed = {paragraphs[n] for _, n in others}
+    return [
+        (address, n)
+        for address, n in chosen
+        if not is_role(address)
+        or address.lower() in formal
+        or paragraphs[n] in listed
+        or tells("\n".join(takewhile(str.strip, lines[n : n + MAX_SAID])))
+    ]
+
+
 def _grade(line: str, *, speaks: bool) -> Iterable[tuple[int, str]]:
-    """The addresses of a line, graded: 1 certain, 2 good, 3 where the line `speaks` of failure, else 4."""
+    """The addresses of a line, graded: 0 and 1 certain, by their form or a label; 2 good; 3 where the line
+    `speaks` of failure, else 4.
+    """
     for match in islice(_ADDRESS.finditer(line), MAX_IN_LINE):
         address = clean_address(match[0])
         before = line[max(0, match.start() - NEAR) : match.start()]
         after = line[match.end() : match.end() + NEAR]
-        if _is_certain(before, match[0], after):
+        if _is_formal(before, match[0], after):
+            yield 0, address
+        elif _is_labelled(before):
             yield 1, address
         elif _BEFORE.fullmatch(before) and _AFTER.match(after):
             yield 2, address
@@ -177,12 +206,15 @@ def _grade(line: str, *, speaks: bool) -> Iterable[tuple[int, str]]:
             yield (3 if speaks else 4), address
 
 
-def _is_certain(before: str, address: str, after: str) -> bool:
-    """`RCPT TO:<address>`, `<address>:` at the start of a line, `recipient: address`."""
+def _is_formal(before: str, address: str, after: str) -> bool:
+    """`RCPT TO:<address>`, `<address>:` at the start of a line."""
     if _RCPT.search(before[-12:] + address):
         return True
-    if _OPENED.fullmatch(before) and _AFTER_START.match(after):
-        return True
+    return _OPENED.fullmatch(before) is not None and _AFTER_START.match(after) is not None
+
+
+def _is_labelled(before: str) -> bool:
+    """`recipient: address`."""
     return _LABEL.search(before.rstrip("<\"' ")) is not None and _OTHERS.search(before) is None
 
 
@@ -200,7 +232,7 @@ def _with_words(chosen: list[tuple[str, int]], lines: list[str]) -> list[Found]:
         if key in has_reply:
             continue
         words = _words_of(lines[line:end])
-        replies = _tells(words)
+        replies = tells(words)
         if replies:
             has_reply.add(key)
         if key not in found or replies:
@@ -221,7 +253,7 @@ def _ends(chosen: list[tuple[str, int]], lines: list[str]) -> list[int]:
     return ends[::-1]
 
 
-def _tells(words: str) -> bool:
+def tells(words: str) -> bool:
     """Whether words hold a reply that refuses; a transcript has others before it."""
     reply = read_reply(words)
     return reply is not None and (reply.code is not None or (reply.enhanced or "2")[0] != "2")
@@ -233,10 +265,10 @@ def _words_of(lines: list[str]) -> str:
     """
     kept: list[str] = []
     blanks = 0
-    for line in lines[:30]:
+    for line in lines[:MAX_SAID]:
         if not line.strip():
             blanks += 1
-            if blanks > 3 or (kept and kept[-1] and _tells("\n".join(kept))):
+            if blanks > 3 or (kept and kept[-1] and tells("\n".join(kept))):
                 break
         elif _RULE.fullmatch(line) and sum(map(bool, kept)) > 1:
             break
