@@ -728,3 +728,14 @@ def test_a_closed_receiver_holds_nothing(begin: bytes) -> None:
     session.receiver.close()
     assert session.receiver.held == 0
     assert not session.receiver.has_buffered_input
+
+
+@pytest.mark.parametrize("begun", [b"DATA\r\n", b"BDAT 8000\r\n" + b"x" * 8000 + b"BDAT 16000 LAST\r\n"])
+def test_content_that_nobody_ends(begun: bytes) -> None:
+    """Content of a session that closes is let go, whichever way it came."""
+    session = Session()
+    session.feed(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n" + begun + b"x" * 8000)
+    assert session.receiver.held >= 8000
+    session.receiver.close()
+    assert (session.receiver.held, session.receiver._chunks) == (0, b"")
+    assert not session.receiver.has_buffered_input

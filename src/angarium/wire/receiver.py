@@ -335,6 +335,7 @@ class Receiver:
         self._input.clear()
         self._chunk = None
         self._reset()
+        self._reset()
 
     def restart(self, extensions: Extensions) -> None:
         """TLS has begun, or XCLIENT was answered 220: forget everything learnt, offer `extensions`.
