@@ -246,3 +246,20 @@ def test_a_file_that_names_a_class_judges_it_alone() -> None:
     assert Classifier.load([fearful, *shipped()]).classify("550 gone fishing").dead_address == "unknown"
     silent = (own[0], own[1].partition("[dead")[0])
     assert Classifier.load([silent, *shipped()]).classify("550 gone fishing").dead_address == "unknown"
+
+
+def test_rules_that_are_too_large_together_are_told_with_a_line() -> None:
+    """Each would do, all of them take more memory than allowed: the file that brings most, its largest rule."""
+    rows = "".join(f" 'w{n}.{{0,30}}q{n}.*x{{1,200}}',\n" for n in range(2500))
+    large = ("large.toml", f"[rules]\nMine = [\n{rows} 'a{{1,900}}',\n]\n")
+    with pytest.raises(RuleError) as caught:
+        Classifier.load([("small.toml", "[rules]\nMine = ['a']\n"), large])
+    assert (caught.value.file, caught.value.line) == ("large.toml", 2503)
+    assert "too large" in caught.value.text
+
+
+def test_a_reply_is_classified_by_its_beginning(classifier: Classifier) -> None:
+    """A cause that hundreds of characters precede is none, and the cut falls between words."""
+    for text in ("550 " + "lorem " * 98 + "mailbox full", "550 " + "lorem " * 98 + "quotation"):
+        assert classifier.classify(text).rule is None
+    assert classifier.classify("552 mailbox full" + " lorem" * 1000).bounce_class == "QuotaIssues"

@@ -32,7 +32,7 @@ from angarium.queue.intake import NULL_QUEUE, Arrival, NoCustody, queue_name
 from angarium.queue.signing import sign
 from angarium.reception.guard import HEADER_TOO_LARGE, MAX_HEADER_LINES, TOO_LONG, TOO_MANY_HOPS
 from angarium.reception.queue_choice import Choice, choose
-from angarium.reception.record import NOTHING_KEPT, Kept, kept_of, reception_records
+from angarium.reception.record import NOTHING_KEPT, Kept, classify_records, kept_of, reception_records
 from angarium.reception.reference import Trace, trace_of
 from angarium.reception.report_record import MAX_RECORDS
 from angarium.reception.transaction import Accepted, Transaction, ask
@@ -144,6 +144,7 @@ class _Taking:
             draft.share = max(1, MAX_RECORDS // len(drafts))
             draft.kept = self._kept_of(draft.arrival.content)
             draft.arrival.records = reception_records(self.session, draft)
+            await classify_records(draft.arrival.records, self.session.door.configuration.classifier)
         arrivals = [draft.arrival for draft in drafts]
         await self.session.door.intake.take(arrivals)
         return Reply(250, _TAKEN, "OK ids=" + " ".join([arrival.ident for arrival in arrivals]))

@@ -7,6 +7,7 @@ those accepted before it; others that were refused have records of their own.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from angarium.reception.custody import Draft
     from angarium.reception.session import Session
     from angarium.reception.transaction import Accepted, Transaction
+    from angarium.reports.classify import Classifier
 
 _ACCEPTED = Response(code=250)
 MAX_COMMAND = 1024
@@ -46,6 +48,8 @@ MAX_TOLD = 20
 """Recipients of a transaction that each of its records tells. Of more, it tells the first, which made the
 transaction what it is, and its own: a record with all of them for each of them would grow with their square.
 """
+MAX_CLASSIFIED_INLINE = 2000
+"""Characters of replies in the records of one message that are classified at once; more are in a thread."""
 
 
 class Kept(NamedTuple):
@@ -65,7 +69,7 @@ def kept_of(content: Sequence[bytes | memoryview], log: LogConfig) -> Kept:
 
 
 def reception_records(session: Session, draft: Draft) -> list[Record]:
-    """The records of one message that is taken: its Reception, and what a report says."""
+    """The records of one message that is taken: its Reception, and what a report says, not yet classified."""
     arrival, fate, log = draft.arrival, draft.fate, session.door.configuration.log
     assert fate is not None
     created = created_at(arrival.ident)
@@ -94,8 +98,21 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
         why=fate.why or UNSET,
         **facts,
     )
-    classifier = session.door.configuration.classifier
-    return [reception, *(classified(record, classifier) for record in report_records(draft, facts))]
+    return [reception, *report_records(draft, facts)]
+
+
+async def classify_records(records: Sequence[Record], classifier: Classifier) -> None:
+    """Give each record its class; in a thread where they say much, so that other sessions go on."""
+
+    def classify() -> None:
+        for record in records:
+            classified(record, classifier)
+
+    said = sum(len(record.response.content) for record in records if record.type == "OOB")
+    if said > MAX_CLASSIFIED_INLINE:
+        await asyncio.to_thread(classify)
+    else:
+        classify()
 
 
 def rejection_record(

@@ -24,7 +24,9 @@ from angarium.reports.rule_file import (
     read_rule_file,
 )
 
-MAX_TEXT: Final = 4000  # characters of a reply that are classified
+# Characters of a reply that are classified: the cause stands at its beginning, and every character of words
+# that the automaton has not seen in that order costs microseconds.
+MAX_TEXT: Final = 600
 CACHE_SIZE: Final = 1024
 MAX_AUTOMATON: Final = 64 << 20  # octets that the automaton of all rules may grow to
 
@@ -101,13 +103,19 @@ class Classifier:
         return found
 
     def _classify(self, text: str) -> Verdict:
-        line = " ".join(text[:MAX_TEXT].split())
+        line = _beginning(text)
         matching = self._set.Match(line.encode("utf-8", "replace")) if self._set else None
         if not matching:
             return Verdict(UNCATEGORIZED, None, "unknown")
         rule = self.rules[min(matching)]
         judgement = self._judgements.get(rule.bounce_class, _NOTHING)
         return Verdict(rule.bounce_class, rule, judgement.of(line))
+
+
+def _beginning(text: str) -> str:
+    """As much of a reply as is classified, on one line, cut between words."""
+    line = " ".join(text[: 2 * MAX_TEXT].split())
+    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT + 1].rpartition(" ")[0] or line[:MAX_TEXT]
 
 
 def _refuse_unknown(files: Sequence[RuleFile]) -> None:
@@ -146,7 +154,7 @@ def _judgements(files: Sequence[RuleFile]) -> Mapping[str, _Judgement]:
 
 
 class _Latest:
-    """Answers by text, the latest so many."""
+    """Answers by text, the latest so many. Long reports are classified in threads."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -156,8 +164,11 @@ class _Latest:
         return self._answers.get(text)
 
     def put(self, text: str, answer: Verdict) -> None:
-        if len(self._answers) >= self._size:
-            del self._answers[next(iter(self._answers))]
+        try:
+            if len(self._answers) >= self._size:
+                self._answers.pop(next(iter(self._answers)), None)
+        except RuntimeError:
+            return  # another thread has just written here: there will be another time
         self._answers[text] = answer
 
 
@@ -169,25 +180,45 @@ def _compile(rules: Sequence[Rule]) -> Any:
     """The rules as one automaton; None where there are none."""
     if not rules:
         return None
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = MAX_AUTOMATON
-    compiled = re2.Set.SearchSet(options)
+    compiled = re2.Set.SearchSet(_options())
     for rule in rules:
         try:
             compiled.Add(rule.pattern)
         except re2.error:
             raise RuleError(rule.file, rule.line, f"not an RE2 pattern: {_trouble(rule.pattern)}") from None
-    compiled.Compile()
+    try:
+        compiled.Compile()
+    except re2.error:
+        raise _too_large(rules) from None
     return compiled
+
+
+def _too_large(rules: Sequence[Rule]) -> RuleError:
+    """All rules together need too much memory: the file that brings most, and its largest rule."""
+    sizes = {rule: re2.compile(rule.pattern, _options()).programsize for rule in rules}
+    by_file: dict[str, int] = {}
+    for rule, size in sizes.items():
+        by_file[rule.file] = by_file.get(rule.file, 0) + size
+    name = max(by_file, key=lambda file: by_file[file])
+    largest = max((rule for rule in rules if rule.file == name), key=lambda rule: sizes[rule])
+    text = (
+        f"{len(rules)} rules together are too large for {MAX_AUTOMATON >> 20} MiB, this file brings most, "
+        "and this rule is its largest: write fewer and shorter ones, and bound repetitions (`{1,200}`) lower"
+    )
+    return RuleError(name, largest.line, text)
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MAX_AUTOMATON
+    return options
 
 
 def _trouble(pattern: str) -> str:
     """What is wrong with a pattern, in the words of RE2."""
-    options = re2.Options()
-    options.log_errors = False
     try:
-        re2.compile(pattern, options)
+        re2.compile(pattern, _options())
     except re2.error as error:
         reason = error.args[0]
         return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
