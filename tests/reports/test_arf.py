@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 
+import pytest
+
 from angarium.reports import Feedback, examine
 
 FIELDS = """\
@@ -118,7 +120,7 @@ def test_flawed_fields_cost_only_themselves() -> None:
     )
     assert found.feedback_type is None
     assert found.original_rcpt_to == ("a@example.net",)
-    assert found.unparsed == {"received-date": ("soon",), "incidents": ("many",)}
+    assert found.unparsed == {"source-ip": ("x.x.x.x",), "received-date": ("soon",), "incidents": ("many",)}
 
 
 def test_an_abuse_type_is_a_feedback_type() -> None:
@@ -213,3 +215,89 @@ def test_addresses_with_controls_are_unparsed() -> None:
     found = read(feedback_mail("Feedback-Type: abuse\nOriginal-Rcpt-To: a\x1b[2J@example.net\n"))
     assert found.unparsed == {"original-rcpt-to": ("a\x1b[2J@example.net",)}
     assert found.original_rcpt_to == ("real@example.net",)
+
+
+def told_by(fields: str, returned: str = "") -> Feedback:
+    """The feedback of a report with these fields, about a message with this header."""
+    mail = feedback_mail(fields).decode()
+    if returned:
+        head, mark, rest = mail.partition("Content-Type: message/rfc822\n\n")
+        mail = head + mark + returned + rest[rest.index("Delivered-To") :]
+    feedback = examine(mail.encode()).feedback
+    assert feedback is not None
+    return feedback
+
+
+def test_an_internal_hop_is_not_the_source() -> None:
+    """Address and date are of the hop that came from outside, not of those inside the provider's house."""
+    hops = "".join(
+        f"Received: from a (a [{address}]) by b; Thu, 4 Apr 2024 {hour}:00:00 +0000\n"
+        for address, hour in (("10.0.0.1", 13), ("fd00::1", 12), ("192.0.2.77", 11))
+    )
+    feedback = told_by("Feedback-Type: abuse\n", hops)
+    assert feedback.source_ip == "192.0.2.77"
+    assert feedback.arrival_date == "2024-04-04T11:00:00+00:00"
+    assert told_by("Feedback-Type: abuse\n", "Received: from a (a [10.0.0.1])\n").source_ip is None
+
+
+@pytest.mark.parametrize(
+    ("stated", "meant"),
+    [
+        ("192.0.2.3", "192.0.2.3"),
+        ("[IPv6:2001:db8::1]", "2001:db8::1"),
+        ("[192.0.2.3]", "192.0.2.3"),
+        ("10.0.0.1", "10.0.0.1"),
+    ],
+)
+def test_a_source_address_is_an_address(stated: str, meant: str) -> None:
+    """A literal of SMTP is read as its address; what a report states is believed."""
+    feedback = told_by(f"Feedback-Type: abuse\nSource-IP: {stated}\n")
+    assert (feedback.source_ip, feedback.marks["source_ip"]) == (meant, "reported")
+
+
+def test_a_source_address_that_is_none_is_unparsed() -> None:
+    """It stays as text, and the address is derived as if the field were missing."""
+    feedback = told_by("Feedback-Type: abuse\nSource-IP: 1.2.3\n")
+    assert feedback.unparsed == {"source-ip": ("1.2.3",)}
+    assert (feedback.source_ip, feedback.marks["source_ip"]) == ("192.0.2.9", "derived")
+
+
+def test_recipients_in_one_field_are_several() -> None:
+    """RFC 5965 has a field for each, generators do not."""
+    feedback = told_by(
+        'Feedback-Type: abuse\nOriginal-Rcpt-To: a@x.example, <b@x.example>\nOriginal-Rcpt-To: "c,d"@x.example\n'
+    )
+    assert feedback.original_rcpt_to == ("a@x.example", "b@x.example", '"c,d"@x.example')
+
+
+def test_an_empty_type_hides_no_complaint() -> None:
+    """Each field is read on its own, also beside a Feedback-Type without a value."""
+    feedback = told_by("Feedback-Type:\nUser-Agent: X/1\nVersion: 1\n")
+    assert (feedback.feedback_type, feedback.user_agent) == (None, "X/1")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        'application/octet-stream; name="x.eml"',
+        'application/octet-stream\nContent-Disposition: attachment; filename="x.EML"',
+    ],
+)
+def test_the_original_as_a_file_is_found(kind: str) -> None:
+    """A returned message of no type is known by its name and its fields."""
+    report = examine(
+        feedback_mail("Feedback-Type: abuse\n").replace(
+            b"Content-Type: message/rfc822", f"Content-Type: {kind}".encode()
+        )
+    )
+    assert report.feedback is not None
+    assert report.feedback.original_rcpt_to == ("real@example.net",)
+    assert report.original is not None
+    assert report.original.message_id == "<1@example.com>"
+
+
+def test_a_file_that_is_no_message_is_none() -> None:
+    """The name alone makes no original."""
+    mail = feedback_mail("Feedback-Type: abuse\n").partition(b"Content-Type: message/rfc822")[0]
+    mail += b'Content-Type: application/octet-stream; name="x.eml"\n\nNote: nothing\n\n--b--\n'
+    assert examine(mail).original is None

@@ -298,3 +298,58 @@ def test_an_address_with_controls_is_none(value: str) -> None:
     one = only(f"Original-Recipient: rfc822; o@example.net\nFinal-Recipient: {value}\nAction: failed\n")
     assert one.address == "o@example.net"
     assert one.unparsed == {"final-recipient": (value,)}
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "meant"),
+    [
+        ("delivery-failed", "5.1.1", "failed"),
+        ("Delivery failed", "4.4.7", "failed"),
+        ("delivered", "5.1.1", "failed"),
+        ("delivered", "2.0.0", "delivered"),
+        ("delivered to mailbox", "", "delivered"),
+        ("relayed", "2.0.0", "relayed"),
+    ],
+)
+def test_a_failure_is_never_a_success(action: str, status: str, meant: str) -> None:
+    """The word for failure wins wherever it stands, and so does a permanent status over `delivered`."""
+    bounce = examine(
+        notification(f"Final-Recipient: rfc822; u@example.net\nAction: {action}\nStatus: {status}\n")
+    ).bounce
+    assert bounce is not None
+    assert bounce.recipients[0].action == meant
+
+
+def test_a_recipient_who_is_named_twice_has_failed_once() -> None:
+    """Equal recipients are one, with the status that tells more; other aliases of it are others."""
+    block = "Final-Recipient: rfc822; {}\n{}Action: failed\nStatus: {}\n\n"
+    status = (
+        block.format("u@example.net", "", "5.0.0")
+        + block.format("U@example.net", "", "5.1.1")
+        + block.format("u@example.net", "Original-Recipient: rfc822; alias@example.net\n", "5.1.1")
+    )
+    failed = examine(notification(status)).failed
+    assert [(one.meant.lower(), one.status) for one in failed] == [
+        ("u@example.net", "5.1.1"),
+        ("alias@example.net", "5.1.1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("original", "meant"),
+    [
+        ("user+2Btag@example.net", "user+tag@example.net"),
+        ("other+2Btag@example.net", "other+2Btag@example.net"),
+    ],
+)
+def test_an_original_recipient_in_xtext_is_decoded(original: str, meant: str) -> None:
+    """Where it then is the final one; else nobody knows whether `+2B` is xtext or a name."""
+    status = f"Original-Recipient: rfc822;{original}\nFinal-Recipient: rfc822;user+tag@example.net\nAction: failed\n"
+    assert [one.meant for one in examine(notification(status)).failed] == [meant]
+
+
+def test_a_byte_order_mark_hides_no_report() -> None:
+    """What an editor puts before the first header field is not part of it."""
+    content = notification("Final-Recipient: rfc822; u@example.net\n").partition(b"\n\n")[2]
+    head = b"\xef\xbb\xbfContent-Type: multipart/report; boundary=b\n\n"
+    assert examine(head + content).kind == "oob"

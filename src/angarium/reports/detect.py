@@ -9,6 +9,7 @@ vacation notices are none, whatever they look like.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 
 import msgspec
@@ -43,7 +44,7 @@ def examine(content: bytes, *, null_sender: bool | None = None) -> Report:
 
     `null_sender` says whether it came with the null reverse-path; None where only its header can tell.
     """
-    parts = walk(normalize(content))
+    parts = walk(normalize(content.removeprefix(codecs.BOM_UTF8)))
     kinds = {part.media_type for part in parts}
     if _is_other(parts, kinds):
         return Report(kind="none", why="other-report")

@@ -11,7 +11,16 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from angarium.reports.fields import Field, gather, read_address, read_blocks, read_date, read_mta, typed
+from angarium.reports.fields import (
+    Field,
+    gather,
+    read_address,
+    read_blocks,
+    read_date,
+    read_mta,
+    typed,
+    unxtext,
+)
 from angarium.reports.reply import one_line, read_reply, status_weight
 from angarium.reports.values import Action, Bounce, Mark, Mta, Recipient, Reply, Texts
 
@@ -43,8 +52,18 @@ _BY_CLASS: Final[dict[str, Action]] = {"2": "delivered", "4": "delayed", "5": "f
 def read_dsn(texts: Iterable[str]) -> Bounce | None:
     """Read the text of delivery-status parts; None where no recipient can be made out."""
     about, groups = _group(read_blocks(texts))
-    recipients = tuple(filter(None, map(read_recipient, groups[:MAX_RECIPIENTS])))
+    recipients = _each_once(filter(None, map(read_recipient, groups[:MAX_RECIPIENTS])))
     return _bounce(about, recipients) if recipients else None
+
+
+def _each_once(recipients: Iterable[Recipient]) -> tuple[Recipient, ...]:
+    """Recipients who are named twice with one fate, once: with the status that tells more, else the first."""
+    told: dict[tuple[str, str, Action], Recipient] = {}
+    for one in recipients:
+        key = one.address.lower(), one.meant.lower(), one.action
+        if key not in told or status_weight(one.status) > status_weight(told[key].status):
+            told[key] = one
+    return tuple(told.values())
 
 
 def _group(blocks: Iterable[list[Field]]) -> tuple[list[Field], list[list[Field]]]:
@@ -94,6 +113,8 @@ def read_recipient(fields: list[Field]) -> Recipient | None:
         first.get("x-actual-recipient", "")
     )
     original = read_address(first.get("original-recipient", ""))
+    if original and final and unxtext(original[1]).lower() == final[1].lower():
+        original = original[0], final[1]
     # An address of another mail system helps nobody where the sender's own spelling is known.
     address = original if original and final and final[0] in {"x400", "unknown"} else final or original
     if address is None or not (final or "action" in first or "status" in first):
@@ -157,10 +178,12 @@ def choose_status(stated: str | None, reply: Reply | None) -> tuple[str | None, 
 
 
 def _action(value: str, status: str | None) -> Action:
+    """What became of it; `delivery failed` is a failure, and so is `delivered` with a status of 5."""
     word = value.strip().lower()
     for prefix, action in _ACTIONS:
         if word.startswith(prefix):
-            return action
+            fails = "fail" in word or (action == "delivered" and (status or "")[:1] == "5")
+            return "failed" if fails else action
     return _BY_CLASS.get((status or "5")[0], "failed")
 
 

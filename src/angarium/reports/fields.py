@@ -29,6 +29,7 @@ _ADDRESS = re.compile(r"(?:\"[^\"\n]{1,64}\"|[^\s<>\"',;()\[\]]{1,200})@[^\s<>\"
 _X400 = re.compile(r"(?:RFC-?822|SMTP)\s*[=:;]\s*([^/;]+)", re.IGNORECASE)
 _COMMENT = re.compile(r"\s*\([^()]*\)\s*$")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 section 3
 
 
@@ -115,6 +116,11 @@ def has_controls(text: str) -> bool:
 def _from_hex(match: re.Match[str]) -> str:
     number = int(match[1], 16)
     return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else ""
+
+
+def unxtext(text: str) -> str:
+    """Undo xtext (RFC 3461 section 4), which many leave in the field that they copy from ORCPT."""
+    return _XTEXT.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def clean_address(text: str) -> str:

@@ -36,6 +36,8 @@ _FIELDS: Final = {
 }
 # Who the returned message was for, the most telling field first.
 _RECIPIENT_FIELDS: Final = ("x-hmxmroriginalrecipient", "x-original-to", "delivered-to", "to", "cc", "bcc")
+_OF_ALL: Final = frozenset({"message-id", "from", "received"})  # fields that every message has one of
+_NAMED_MESSAGE = re.compile(r"""filename\*?=[^;]{0,200}\.eml["']?\s*(?:;|$)""", re.IGNORECASE)
 _FOR = re.compile(r"\bfor\s+<?([^\s<>;@]{1,80}@[^\s<>;,]{1,255}?)>?(?:;|\s|$)", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:\[\]]{1,80}@[^\s<>\"'(),;:\[\]]{1,255}")
 
@@ -48,7 +50,7 @@ def returned_fields(part: Part) -> Fields:
 
 def returned_text(parts: Sequence[Part]) -> str | None:
     """The last part that returns a message, as text with LF as line end, cut at `MAX_RETURNED`."""
-    part = next((p for p in reversed(parts) if p.media_type in RETURNED_TYPES and p.parent is not None), None)
+    part = next((p for p in reversed(parts) if p.parent is not None and _returns(p)), None)
     if part is None:
         return None
     octets = decode_transfer(part.body[: 2 * MAX_RETURNED], part.get("content-transfer-encoding"))
@@ -56,13 +58,28 @@ def returned_text(parts: Sequence[Part]) -> str | None:
 
 
 def find_returned(parts: Sequence[Part]) -> Fields:
-    """The fields of the last part that returns a message, outermost first; empty where there is none."""
+    """The fields of the last part that returns a message, outermost first; empty where there is none.
+
+    A file that is called a message (`x.eml`) is one where it has the fields of one, whatever its type.
+    """
     for part in reversed(parts):
-        if part.media_type in RETURNED_TYPES and part.parent is not None:
+        if part.parent is not None and _returns(part):
             fields = returned_fields(part)
-            if fields:
+            if fields and (part.media_type in RETURNED_TYPES or _OF_ALL & fields.keys()):
                 return fields
     return {}
+
+
+def _returns(part: Part) -> bool:
+    return part.media_type in RETURNED_TYPES or _is_called_message(part)
+
+
+def _is_called_message(part: Part) -> bool:
+    """A file of no type that says something, with the name of a message."""
+    return part.media_type == "application/octet-stream" and (
+        part.parameters.get("name", "").lower().endswith(".eml")
+        or _NAMED_MESSAGE.search(part.get("content-disposition")) is not None
+    )
 
 
 def read_original(fields: Fields) -> Original | None:
