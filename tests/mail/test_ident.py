@@ -15,7 +15,7 @@ def test_an_id_is_a_uuid_of_version_7(milliseconds, entropy):
     parsed = uuid.UUID(ident)
     assert parsed.hex == ident
     assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
-    assert abs(created_at(ident) - milliseconds / 1000) <= 0.001
+    assert abs(created_at(ident) - milliseconds / 1000) < 0.0011  # a millisecond, and what floats lose
 
 
 def test_ids_sort_by_time():
