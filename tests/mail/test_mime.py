@@ -161,6 +161,15 @@ def test_html_that_is_not() -> None:
     assert "a@example.com" in strip_html("<br>&lt;a@example.com&gt; 1 < 2<p>")
 
 
+def test_cells_of_a_table_are_words() -> None:
+    """What stands in two cells is not one word; what stands in one row is one line."""
+    html = "<TABLE><tr><th>Error</th><td class=x>550 <b>5</b>.1.1 no</td></tr><tr><td>a</td></tr></TABLE>"
+    assert [line.split() for line in strip_html(html).split("\n") if line.strip()] == [
+        ["Error", "550", "5.1.1", "no"],
+        ["a"],
+    ]
+
+
 def test_limits_hold() -> None:
     """No more levels, parts or octets are looked at than the limits say."""
     deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(100))

@@ -55,3 +55,22 @@ def test_what_is_said_of_a_recipient_ends() -> None:
     [one] = examine(bounce, null_sender=True).failed
     said = "<a@example.net>: host mx said: 550 5.1.1 no such user (in reply to RCPT TO command)"
     assert one.diagnostic == said
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        (
+            "Échec de la remise du message",
+            "Impossible de remettre votre message aux destinataires suivants :",
+        ),
+        ("Echec de la remise", "Votre message n'a pu etre delivre a l'adresse suivante :"),
+        ("Échec lors de l'envoi", "Votre message n’a pas été distribué au destinataire suivant :"),
+        ("Niedostarczona wiadomość", "Wiadomość nie mogła zostać dostarczona."),
+        ("Niedoręczenie", "List nie mógł zostać doręczony."),
+    ],
+)
+def test_french_and_polish_with_accents_or_without(subject: str, words: str) -> None:
+    """Title and words are known as people and as old systems spell them."""
+    bounce = mail("MAILER-DAEMON@x.example", subject, f"{words}\n\n<a@example.net>\n")
+    assert [one.address for one in examine(bounce).failed] == ["a@example.net"]

@@ -55,6 +55,7 @@ _NOT_BASE64 = bytes(
 )
 _HTML_IGNORED = re.compile(r"<(style|script|title)\b[^<>]*>[^<]*(?:<(?!/)[^<]*)*", re.IGNORECASE)
 _HTML_BREAK = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|hr|/?table|/?pre)\b[^<>]*>", re.IGNORECASE)
+_HTML_CELL = re.compile(r"</?t[dh]\b[^<>]*>", re.IGNORECASE)
 _HTML_TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _BLANKS = re.compile(r"[ \t\xa0]+")
 
@@ -252,9 +253,9 @@ def _decode(octets: bytes, name: str) -> str:
 
 
 def strip_html(text: str) -> str:
-    """The words of an HTML text, block elements as lines."""
+    """The words of an HTML text, block elements as lines, cells of a table apart."""
     text = _HTML_IGNORED.sub(" ", text).replace("\n", " ")
-    text = _HTML_TAG.sub("", _HTML_BREAK.sub("\n", text))
+    text = _HTML_TAG.sub("", _HTML_CELL.sub(" ", _HTML_BREAK.sub("\n", text)))
     return _BLANKS.sub(" ", unescape(text)).replace("\n ", "\n")
 
 

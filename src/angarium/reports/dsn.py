@@ -178,12 +178,11 @@ def choose_status(stated: str | None, reply: Reply | None) -> tuple[str | None, 
 
 
 def _action(value: str, status: str | None) -> Action:
-    """What became of it; `delivery failed` is a failure, and so is `delivered` with a status of 5."""
+    """What became of it: as the word says, whatever the status; `delivery failed` is no delivery."""
     word = value.strip().lower()
     for prefix, action in _ACTIONS:
         if word.startswith(prefix):
-            fails = "fail" in word or (action == "delivered" and (status or "")[:1] == "5")
-            return "failed" if fails else action
+            return "failed" if "fail" in word else action
     return _BY_CLASS.get((status or "5")[0], "failed")
 
 
