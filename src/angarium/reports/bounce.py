@@ -38,6 +38,9 @@ ENOUGH_UNSAID: Final = 11
 # Where the title says nothing: people who run mail systems write, and machines report, as postmaster too.
 ENOUGH_UNTITLED: Final = 10
 
+# What the title of an answer adds to the signs of a person.
+ANSWERS: Final = 2
+
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]{1,80}@[^\s<>\"'(),;:]{1,255}")
 _ANSWER = re.compile(r"\s*(re|fwd?|aw|wg|tr|rv|sv|antw|回复|答复|转发)\s*(\[\d+\])?\s*[:：]", re.IGNORECASE)
 _PROGRAM = re.compile(
@@ -64,6 +67,7 @@ _FIRST_FIELD = re.compile(
 _SENDERS = Clues(clues.SENDERS)
 _SUBJECTS = Clues(clues.SUBJECTS)
 _PHRASES = Clues(clues.PHRASES)
+_PERSONS = Clues(clues.PERSONS)
 _AGAINST = Clues(clues.AGAINST)
 _AGAINST_WORDS = Clues(clues.AGAINST_WORDS)
 
@@ -129,6 +133,8 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
         enough = max(enough, ENOUGH_UNTITLED)
     if whom < ENOUGH_WHOM or who + what + whom < enough:
         return None
+    if who + what + whom < enough + _weigh_person(subject, words):
+        return None
     is_delayed = any(clue.word == "delayed" for clue in (*said, *titles))
     recipients = recipients_in(words, top, returned, found, "delayed" if is_delayed else "failed")
     word = max((*said, *titles), key=lambda clue: clue.weight).word
@@ -152,6 +158,12 @@ def _say_against(flat: str, words: str) -> bool:
 def _may_be_unsaid(titles: Sequence[clues.Clue]) -> bool:
     """Whether the title alone is reason to read on: it says failure, and nothing else."""
     return any(clue.weight > 2 for clue in titles)
+
+
+def _weigh_person(subject: str, words: str) -> int:
+    """How much tells that a person writes. The title of an answer alone does not: James has it too."""
+    weight = _heaviest(_PERSONS.search(words))
+    return weight + ANSWERS if weight and _ANSWER.match(subject) else weight
 
 
 def _is_named(found: Found) -> bool:

@@ -32,6 +32,7 @@ class _Tables(msgspec.Struct, forbid_unknown_fields=True):
     phrases: Table
     against: Table
     against_words: Table
+    persons: Table
     quotes: Table
     lists: Table
     returned: Table
@@ -43,6 +44,7 @@ SUBJECTS: Final = _TABLES.subjects
 PHRASES: Final = _TABLES.phrases
 AGAINST: Final = _TABLES.against
 AGAINST_WORDS: Final = _TABLES.against_words
+PERSONS: Final = _TABLES.persons
 QUOTES: Final = _TABLES.quotes
 LISTS: Final = _TABLES.lists
 RETURNED: Final = _TABLES.returned
