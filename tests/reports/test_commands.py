@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,39 @@ def test_folders_mailboxes_and_standard_input(tmp_path: Path) -> None:
     assert [(Path(row["file"]).name, row["kind"]) for row in found] == [
         ("a", "none"), ("b.mbox#1", "oob"), ("b.mbox#2", "none"), ("-", "oob"),
     ]  # fmt: skip
+
+
+def test_a_mailbox_by_standard_input(tmp_path: Path) -> None:
+    """A mailbox is read message by message there too, however many it holds."""
+    line = b"From x@example.com Thu Apr  4 10:11:12 2024\n"
+    box = (line + BOUNCE + b"\n" + line + ORDINARY + b"\n") * 40
+    found = rows("-", stdin=box)
+    assert [row["kind"] for row in found] == ["oob", "none"] * 40
+    assert [row["file"] for row in found[:2]] == ["-#1", "-#2"]
+
+
+def test_a_progress_bar_takes_no_rows(tmp_path: Path) -> None:
+    """On a terminal the rows still go where they were sent, and the terminal shows how far it is."""
+    for number in range(70):
+        (tmp_path / f"{number:02}").write_bytes(BOUNCE)
+    out, (terminal, other) = tmp_path.with_suffix(".out"), os.openpty()
+    command = [
+        sys.executable,
+        "-c",
+        "from angarium.cli import main; main()",
+        "report",
+        "--json",
+        str(tmp_path),
+    ]
+    with out.open("wb") as file:
+        done = subprocess.run(command, stdout=file, stderr=other, timeout=60, check=False)
+    os.close(other)
+    drawn = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert done.returncode == 0
+    assert len(out.read_text().splitlines()) == 70
+    assert "reading" in drawn
+    assert "rcpt@example.net" not in drawn
 
 
 def test_many_files_keep_their_order(tmp_path: Path) -> None:
@@ -132,3 +166,11 @@ def test_text_is_one_line_without_controls(tmp_path: Path) -> None:
     )
     code, out, _ = angarium("report", file)
     assert (code, out) == (0, f"arf {tmp_path}/a\\nb.eml a\\x1b[2j\n")
+
+
+def test_a_class_steers_no_terminal(tmp_path: Path) -> None:
+    """Names and patterns of a rule file are escaped, as what reports quote is."""
+    file = tmp_path / "own.toml"
+    file.write_text('[rules]\n"A\\u001b[31m" = ["own"]\n')
+    code, out, _ = angarium("classify", "--rules", file, "550 own")
+    assert (code, "\x1b" in out, out.split("\n")[0]) == (0, False, "A\\x1b[31m")

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from angarium.cli.configuration import complain
+from angarium.cli.report import printable
 from angarium.policy.config import ConfigError
 from angarium.policy.load import load
 from angarium.reports.classify import Classifier, Verdict
@@ -79,7 +80,10 @@ def _as_json(verdict: Verdict) -> str:
 def _as_text(verdict: Verdict) -> str:
     if verdict.rule is None:
         return f"{verdict.bounce_class}: no rule matches"
-    where = f"{verdict.rule.file}:{verdict.rule.line}"
-    return (
-        f"{verdict.bounce_class}\n  dead address: {verdict.dead_address}\n  {where}: {verdict.rule.pattern}"
+    rule = verdict.rule
+    lines = (
+        verdict.bounce_class,
+        f"  dead address: {verdict.dead_address}",
+        f"  {rule.file}:{rule.line}: {rule.pattern}",
     )
+    return "\n".join(map(printable, lines))

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -18,7 +19,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from angarium.mail.mime import MAX_READ
 from angarium.reports import Report, examine
@@ -85,7 +86,7 @@ def _other(original: str | None) -> str | None:
 
 def _sources(name: str) -> Iterator[Source]:
     if name == "-":
-        yield Source("-", "-", 0, None)
+        yield from _messages_in("-", "-", _standard_input())
         return
     path = Path(name)
     if path.is_dir():
@@ -101,15 +102,26 @@ def _messages(path: Path) -> Iterator[Source]:
         if file.read(5) != b"From ":
             yield Source(str(path), str(path), 0, None)
             return
-    breaks = [match.start() + 1 for match in _SEPARATOR.finditer(path.read_bytes())]
-    starts = [0, *breaks]
-    for number, (start, end) in enumerate(zip(starts, [*breaks, None], strict=True), 1):
-        yield Source(f"{path}#{number}" if breaks else str(path), str(path), start, end)
+    yield from _messages_in(str(path), str(path), path.read_bytes())
+
+
+def _messages_in(name: str, path: str, content: bytes) -> Iterator[Source]:
+    is_mailbox = content.startswith(b"From ")
+    breaks = [match.start() + 1 for match in _SEPARATOR.finditer(content)] if is_mailbox else []
+    for number, (start, end) in enumerate(zip([0, *breaks], [*breaks, None], strict=True), 1):
+        yield Source(f"{name}#{number}" if breaks else name, path, start, end)
+
+
+@cache
+def _standard_input() -> bytes:
+    """All of it, once: a mailbox is read message by message."""
+    return sys.stdin.buffer.read()
 
 
 def _rows(sources: Sequence[Source]) -> Iterable[dict[str, Any]]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if len(sources) < MANY or cores < 2:
+    # Other processes have not got what came by standard input.
+    if len(sources) < MANY or cores < 2 or any(source.path == "-" for source in sources):
         return map(_row, sources)
     return _watched(_parallel(sources, cores), len(sources))
 
@@ -129,7 +141,13 @@ def _watched(rows: Iterable[dict[str, Any]], total: int) -> Iterable[dict[str, A
     console = Console(stderr=True)
     if not console.is_terminal or sys.stdout.isatty():
         return rows
-    return track(rows, "reading", total=total, console=console)
+    return _drawn(rows, total, console)
+
+
+def _drawn(rows: Iterable[dict[str, Any]], total: int, console: Console) -> Iterator[dict[str, Any]]:
+    # The rows are printed where they were asked for, not above the bar.
+    with Progress(console=console, redirect_stdout=False) as progress:
+        yield from progress.track(rows, total=total, description="reading")
 
 
 def _rows_of(sources: Sequence[Source]) -> list[dict[str, Any]]:
@@ -141,12 +159,14 @@ def _row(source: Source) -> dict[str, Any]:
 
 
 def _read(source: Source) -> bytes:
-    if source.path == "-":
-        return sys.stdin.buffer.read(MAX_READ)
     length = MAX_READ if source.end is None else min(MAX_READ, source.end - source.start)
-    with Path(source.path).open("rb") as file:
-        file.seek(source.start)
-        return file.read(length).removeprefix(b"\r").removeprefix(b"\n")
+    if source.path == "-":
+        content = _standard_input()[source.start : source.start + length]
+    else:
+        with Path(source.path).open("rb") as file:
+            file.seek(source.start)
+            content = file.read(length)
+    return content.removeprefix(b"\r").removeprefix(b"\n")
 
 
 def _as_text(row: dict[str, Any], *, why: bool) -> str:
@@ -157,9 +177,13 @@ def _as_text(row: dict[str, Any], *, why: bool) -> str:
         words += [row["feedback_type"] or "-", *row["recipients"]]
     if why:
         words.append(f"({row['why']}{', by its shape' if row['by_shape'] else ''})")
-    return "".join(map(_escaped, " ".join(words)))
+    return printable(" ".join(words))
+
+
+def printable(text: str) -> str:
+    """Text of strangers on one line: nothing of theirs ends it or steers the terminal."""
+    return "".join(map(_escaped, text))
 
 
 def _escaped(character: str) -> str:
-    """A report quotes strangers: nothing of theirs ends the line or steers the terminal."""
     return character if character.isprintable() else character.encode("unicode_escape").decode()
