@@ -1,11 +1,15 @@
 """`angarium bench` as a program: its arguments, its summary, its end."""
 
+import io
 import json
 import signal
 
 import pytest
+from rich.console import Console
 
-from angarium.cli.bench import bench
+from angarium.cli.bench import _screen, bench
+from angarium.testing.load import Load
+from angarium.testing.mixture import LoadOptions
 
 from .program import invoke, listening_port, run, running
 
@@ -86,3 +90,30 @@ def test_progress_without_a_terminal():
         done = run("bench", "--target", f"127.0.0.1:{port}", "--duration", "300ms", "--interval", "0.05")
     assert " accepted, " in done.stderr
     assert " p99 " in done.stderr
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1:1", "nowhere.invalid:25"])
+def test_nobody_answers(target: str):
+    """Where no connection can be made, it says so and why, and ends with status 1."""
+    done = run("bench", "--target", target, "-n", "1")
+    assert done.returncode == 1
+    assert f"no message was accepted by {target}\n" in done.stdout
+    why = "connection refused" if target.endswith(":1") else "name"
+    assert f"nobody answers at {target} (" in done.stderr
+    assert why in done.stderr.lower()
+    assert "Unknown error" not in done.stdout + done.stderr
+
+
+def test_the_live_screen():
+    """On a terminal rate, times, their histogram and the errors are seen together."""
+    load = Load(LoadOptions(host="127.0.0.1", port=25))
+    load._began = 1.0
+    load.results.accepted, load.results.failed = 2000, 3
+    load.results.times.add(0.004)
+    load.results.error("rcpt: 550 5.1.1 No")
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(_screen(load, 1234.0))
+    shown = captured.get()
+    for text in ("2,000 messages to 127.0.0.1:25", "1,234", "p99", "█", "≤ 4.1 ms", "1 rcpt: 550 5.1.1 No"):
+        assert text in shown

@@ -88,6 +88,8 @@ def bench(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         results = runner.run(_run(Load(options), None if json_ else _display(interval)))
     print(json.dumps(summary(results)) if json_ else _as_text(options, results))
+    if not results.connections:
+        print(f"angarium bench: {_nobody(options, results)}", file=sys.stderr)
     raise typer.Exit(1 if results.failed or not results.accepted else 0)
 
 
@@ -151,7 +153,7 @@ async def _tell(load: Load, *, interval: float) -> None:
         p50, p99 = (_time(results.times.percentile(percent)) for percent in (50, 99))
         print(
             f"{load.elapsed:.0f} s: {results.accepted:,} accepted, {rate:,.0f}/s, "
-            f"{results.failed:,} failed, p50 {p50}, p99 {p99}",
+            f"{results.failed:,} failed, p50 {p50}, p99 {p99}{_worst(results)}",
             file=sys.stderr,
             flush=True,
         )
@@ -198,21 +200,28 @@ async def _show(load: Load) -> None:
 def _screen(load: Load, rate: float) -> Group:
     results, options = load.results, load.options
     title = f"{results.accepted:,} messages to {shown_endpoint((options.host, options.port))}"
-    table = Table("now/s", "average/s", "failed", "connections", "seconds", title=title)
-    average = results.accepted / load.elapsed
-    table.add_row(
-        f"{rate:,.0f}",
-        f"{average:,.0f}",
-        f"{results.failed:,}",
-        f"{len(load.clients):,}",
-        f"{load.elapsed:.0f}",
-    )
+    table = Table(title=title)
+    p50, p99 = (_time(results.times.percentile(percent)) for percent in (50, 99))
+    row = {
+        "now/s": f"{rate:,.0f}",
+        "average/s": f"{results.accepted / load.elapsed:,.0f}",
+        "p50": p50,
+        "p99": p99,
+        "failed": f"{results.failed:,}",
+        "connections": f"{len(load.clients):,}",
+        "seconds": f"{load.elapsed:.0f}",
+    }
+    for name in row:
+        table.add_column(name, justify="right")
+    table.add_row(*row.values())
     return Group(table, _bars(results), _errors(results))
 
 
 def _bars(results: Results) -> Table:
     """The histogram as rows of bars."""
     table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right")
+    table.add_column(justify="right")
     rows = results.times.doublings()
     most = max((count for _, count in rows), default=1)
     for edge, count in rows:
@@ -260,9 +269,25 @@ def summary(results: Results) -> dict[str, Any]:
     }
 
 
+def _worst(results: Results) -> str:
+    """The most frequent error, where there is one."""
+    return "".join(f"; {count:,} × {what}" for what, count in results.errors.most_common(1))
+
+
+def _nobody(options: LoadOptions, results: Results) -> str:
+    """What is wrong where no connection was made at all."""
+    server = shown_endpoint((options.host, options.port))
+    why = ", ".join(what.removeprefix("connect: ") for what in results.errors)
+    return f"nobody answers at {server} ({why}): is the server started, and does it listen there?"
+
+
 def _as_text(options: LoadOptions, results: Results) -> str:
     times = results.times
     server = shown_endpoint((options.host, options.port))
+    if not results.accepted:
+        errors = [f"{count:,} × {what}" for what, count in results.errors.most_common()]
+        failed = f", {results.failed:,} failed" if results.failed else ""
+        return "\n".join([f"no message was accepted by {server}{failed}", *errors])
     megabytes = results.octets / max(results.seconds, 1e-9) / 1e6
     percentiles = ", ".join(f"p{percent} {_time(times.percentile(percent))}" for percent in (50, 90, 99))
     lines = [

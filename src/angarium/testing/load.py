@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -147,7 +148,7 @@ class Load:
         except TimeoutError:
             self.results.error("connect: no answer")
         except OSError as error:
-            self.results.error(f"connect: {os.strerror(error.errno) if error.errno else error}")
+            self.results.error(f"connect: {_why(error)}")
         else:
             self.results.connections += 1
             return client
@@ -382,6 +383,13 @@ class _Client(asyncio.BufferedProtocol):
 
     def _leave(self) -> None:
         self._send("quit", b"QUIT\r\n")
+
+
+def _why(error: OSError) -> str:
+    """What the system says; names that are not found have numbers of their own."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _shown(line: bytes) -> str:
