@@ -21,7 +21,7 @@ from angarium.reports.original import RETURNED_TYPES, find_returned, recipients_
 from angarium.reports.prose import Found, cut_returned, find_recipients, is_role, tells
 from angarium.reports.reply import one_line, read_reply
 from angarium.reports.values import Action, Bounce, Recipient, Reply
-from angarium.reports.voices import authors_title, authors_words
+from angarium.reports.voices import authors_title, authors_words, quotes_title
 
 MAX_WORDS: Final = 12_000  # characters of a bounce's own words
 MAX_NAMED: Final = 200  # addresses of one X-Failed-Recipients field
@@ -70,6 +70,8 @@ _PHRASES = Clues(clues.PHRASES)
 _PERSONS = Clues(clues.PERSONS)
 _AGAINST = Clues(clues.AGAINST)
 _AGAINST_WORDS = Clues(clues.AGAINST_WORDS)
+_MAIL = Clues(clues.MAIL)
+_OTHER_GOODS = Clues(clues.OTHER_GOODS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,15 @@ def read_bounce(parts: Sequence[Part], *, null_sender: bool | None) -> Reading |
     own = _own_addresses(top)
     found = find_recipients(words, own)
     named = any(_is_named(one) for one in found if one.address.lower() not in own)
-    whom = _weigh_whom(parts, reply, returned) + 2 * named + 2 * ("x-failed-recipients" in top)
+    whom = 2 * (bool(returned) or _returns(parts)) + (reply is not None)
+    whom += 2 * named + 2 * ("x-failed-recipients" in top)
+    is_shown = bool(returned) or _returns(parts) or "x-failed-recipients" in top
+    if (
+        not is_shown
+        and not quotes_title(words)
+        and not _is_told(found, reply, subject, words, is_unnamed=enough > ENOUGH)
+    ):
+        return None
     if not titles or _FOREIGN_FIELDS & top.keys():
         enough = max(enough, ENOUGH_UNTITLED)
     if whom < ENOUGH_WHOM or who + what + whom < enough:
@@ -179,10 +189,27 @@ def _carries_program(parts: Sequence[Part]) -> bool:
     )
 
 
-def _weigh_whom(parts: Sequence[Part], reply: Reply | None, returned: Fields) -> int:
-    """What is shown of the mail that is spoken of, besides its recipient: the mail itself, a reply."""
-    weight = 2 if returned or any(part.media_type in RETURNED_TYPES for part in parts[1:]) else 0
-    return weight + (reply is not None)
+def _returns(parts: Sequence[Part]) -> bool:
+    return any(part.media_type in RETURNED_TYPES for part in parts[1:])
+
+
+def _is_told(
+    found: Sequence[Found], reply: Reply | None, subject: str, words: str, *, is_unnamed: bool
+) -> bool:
+    """Whether words that do not show the mail are about mail, and told by a mail system.
+
+    Faxes and parcels fail as well. Who has no mail system's name must tell in its form: with the null
+    reverse-path alone, people and shops speak too.
+    """
+    if any(one.is_sure and tells(one.words) for one in found):
+        return True
+    if is_unnamed:
+        return False
+    if reply is not None and reply.enhanced is not None:
+        return True
+    if not _MAIL.search(_flat(f"{subject} {words}")):
+        return False
+    return not _OTHER_GOODS.search(_flat(f"{authors_title(subject)} {authors_words(words)}"))
 
 
 def _flat(words: str) -> str:

@@ -32,6 +32,8 @@ class _Tables(msgspec.Struct, forbid_unknown_fields=True):
     phrases: Table
     against: Table
     against_words: Table
+    mail: Table
+    other_goods: Table
     persons: Table
     quotes: Table
     lists: Table
@@ -44,6 +46,8 @@ SUBJECTS: Final = _TABLES.subjects
 PHRASES: Final = _TABLES.phrases
 AGAINST: Final = _TABLES.against
 AGAINST_WORDS: Final = _TABLES.against_words
+MAIL: Final = _TABLES.mail
+OTHER_GOODS: Final = _TABLES.other_goods
 PERSONS: Final = _TABLES.persons
 QUOTES: Final = _TABLES.quotes
 LISTS: Final = _TABLES.lists

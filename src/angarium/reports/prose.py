@@ -91,11 +91,13 @@ _ROLES = re.compile(
 
 
 class Found(NamedTuple):
-    """An address of a recipient, the number of its line, and what the text says of it."""
+    """An address of a recipient, the number of its line, what the text says of it."""
 
     address: str
     line: int
     words: str
+    is_sure: bool = False
+    """Whether its form tells that it is one, rather than a sentence."""
 
 
 def cut_returned(text: str) -> tuple[str, str]:
@@ -161,7 +163,7 @@ def find_recipients(words: str, own: frozenset[str]) -> list[Found]:
             chosen = sorted({*certain, *(below or chosen)}, key=lambda one: one[1])
         chosen = _without_contacts(chosen, formal, lines, is_list=wanted == 2) or chosen
         if chosen:
-            return _with_words(chosen, lines)
+            return _with_words(chosen, lines, is_sure=wanted == 2)
     return []
 
 
@@ -223,7 +225,7 @@ def is_role(address: str) -> bool:
     return _ROLES.match(address) is not None
 
 
-def _with_words(chosen: list[tuple[str, int]], lines: list[str]) -> list[Found]:
+def _with_words(chosen: list[tuple[str, int]], lines: list[str], *, is_sure: bool) -> list[Found]:
     """Each recipient once, with what is said of it: at its first place, or a later one that has a reply."""
     found: dict[str, Found] = {}
     has_reply: set[str] = set()
@@ -236,7 +238,7 @@ def _with_words(chosen: list[tuple[str, int]], lines: list[str]) -> list[Found]:
         if replies:
             has_reply.add(key)
         if key not in found or replies:
-            found[key] = Found(address, line, words)
+            found[key] = Found(address, line, words, is_sure)
     return list(found.values())
 
 

@@ -19,6 +19,8 @@ MAX_COLONS: Final = 4  # colons of a title after which our own may begin
 _SUBJECTS = Clues(clues.SUBJECTS)
 _QUOTES = Clues(clues.QUOTES)
 _COLON = re.compile(r"[:：]")
+# Most lines hold neither an address nor the digits of a code, and need no closer look.
+_MAY_SAY = re.compile(r"@|[45][0-5]\d")
 # A recipient at the start of a line, and what is said of it.
 _SAID_OF = re.compile(r"[\s<\"']*[^\s<>\"'(),;:]{1,80}@[^\s<>\"'(),;:]{1,255}[>\"']?\s*:(?=\s)")
 
@@ -29,6 +31,11 @@ def authors_title(subject: str) -> str:
         if any(clue.weight > 2 for clue in _SUBJECTS.search(subject[: colon.end()])):
             return subject[: colon.end()]
     return subject
+
+
+def quotes_title(words: str) -> bool:
+    """Whether some line says what our mail was called."""
+    return bool(_QUOTES.lines(words))
 
 
 def authors_words(words: str) -> str:
@@ -48,5 +55,7 @@ def authors_words(words: str) -> str:
 
 def _begin_of_said(line: str) -> int | None:
     """Where a line begins to tell what a server said; it goes on to the end of the paragraph."""
+    if _MAY_SAY.search(line) is None:
+        return None
     said_of = _SAID_OF.match(line)
     return said_of.end() if said_of else reply_start(line)
