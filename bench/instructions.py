@@ -19,10 +19,10 @@ from pathlib import Path
 
 from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
-from angarium.mail.header import header_section
+from angarium.mail.header import outline
 from angarium.mail.ident import make_ident
 from angarium.mail.status import reply
-from angarium.mail.trace import Hop, count_received, received_field
+from angarium.mail.trace import Hop, received_field
 from angarium.policy.context import Context
 from angarium.policy.domains import load_domains
 from angarium.policy.match import PolicyTables
@@ -121,7 +121,7 @@ def parts() -> dict[str, Callable[[], object]]:
         "2 a transaction received, DATA, 10 KB": lambda: _hear(receiver, data, 4),
         "2 a transaction received, BDAT, 10 KB": lambda: _hear(chunks, bdat, 3),
         "3 a recipient decided": lambda: decide(configuration, context),
-        "5 header section looked at": lambda: count_received(header_section(CONTENT)),
+        "5 header section looked at": lambda: outline(CONTENT),
         "5 Received field": lambda: received_field(hop, ident, "recipient@example.com", 1.7e9),
         "5 spool record encoded": lambda: encode(stored),
         "9 a transaction sent, BDAT, 10 KB": send,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from angarium.reception.record import message_id
+from angarium.policy.config import LogConfig
+from angarium.reception.record import kept_of
 
 
 @pytest.mark.parametrize(
@@ -22,4 +25,4 @@ from angarium.reception.record import message_id
 )
 def test_the_message_id_is_that_of_the_header_section(content: list[bytes], expected: str | None) -> None:
     """The field counts wherever it stands in the header section, folded or not, and nowhere else."""
-    assert message_id(content) == expected
+    assert kept_of(content, LogConfig(dir=Path())).message_id == expected

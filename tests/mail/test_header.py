@@ -1,10 +1,12 @@
 """mail.header: the header section as it came."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from angarium.mail.header import Headers, header_section, split_content
+from angarium.mail.header import Headers, Outline, has_more_lines, header_section, outline, split_content
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,34 @@ def test_fields():
     assert headers.get_all("X-A")[1].encode("utf-8", "surrogateescape") == b"\xff"
     assert "Missing" not in headers
     assert [name for name, _ in headers] == ["Subject", "X-A", "x-a", "subject"]
+
+
+_PIECES = [
+    b"Received", b"rEceived", b"MESSAGE-id:", b"Message-ID: ", b"X-", b":", b" ", b"\t:", b"<1@a>", b"<2@b>",
+    b"\xff", b"x" * 5, b"\r\n", b"\r\n", b"\r\n", b"\r\n\r\n", b"\n", b"\r",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PIECES)), st.integers(2, 60))
+def test_an_outline_is_what_three_walks_find(pieces, limit):
+    """Size, hops and Message-ID of one pass are those of a search for each, in as much as may be read."""
+    content = b"".join(pieces)
+    section = header_section(content[:limit])
+    hops = re.findall(rb"^received[ \t]*:", section, re.IGNORECASE | re.MULTILINE)
+    names = re.search(rb"^message-id:", section, re.IGNORECASE | re.MULTILINE)
+    ident = names and re.match(rb"\s*(<[^<>\s]+>)", section[names.end() :])
+    assert outline(content, limit) == Outline(len(section), len(hops), ident and ident[1].decode())
+
+
+def test_hops_are_counted():
+    """Received fields count whatever their case; other fields, and what stands in the body, do not."""
+    content = b"Received: a\r\nX-Received: b\r\nRECEIVED : c\r\n\r\nReceived: d\r\n"
+    assert outline(content).hops == 2
+
+
+@given(st.lists(st.integers(1, 4)), st.integers(0, 20), st.booleans())
+def test_lines_are_counted_only_where_there_may_be_too_many(lengths, most, has_body):
+    """Whether there are more lines than so many is what counting them says."""
+    section = b"".join(b"x" * length + b"\r\n" for length in lengths)
+    content = section + b"\r\nbody\r\n" * has_body
+    assert has_more_lines(content, len(section), most) == (len(lengths) > most)

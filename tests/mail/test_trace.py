@@ -14,7 +14,6 @@ from angarium.mail.trace import (
     TRACE_FIELD,
     Key,
     KeyFileError,
-    count_received,
     read_keys,
     read_reverse_path,
     read_supplemental,
@@ -159,8 +158,3 @@ def test_key_files() -> None:
 def test_keys_keep_their_secret() -> None:
     """A key's representation does not hold its secret."""
     assert "nnn" not in repr(NEW)
-
-
-def test_hops_are_counted() -> None:
-    """Received fields count whatever their case; other fields do not."""
-    assert count_received(b"Received: a\r\nX-Received: b\r\nRECEIVED : c\r\n") == 2

@@ -36,14 +36,14 @@ def captured_headers(
     wanted: Sequence[str], parts: Sequence[bytes | bytearray | memoryview]
 ) -> dict[str, Any]:
     """The header fields that `wanted` names, in any case; repeated fields become a list."""
-    return as_captured(wanted_fields(wanted, b"".join(parts))) if wanted else {}
+    return as_captured(wanted_fields(wanted, header_section(b"".join(parts)))) if wanted else {}
 
 
-def wanted_fields(wanted: Sequence[str], content: bytes) -> Fields:
+def wanted_fields(wanted: Sequence[str], section: bytes) -> Fields:
     """The header fields that `wanted` names, in their order, as many and as much as a record may hold."""
     if not wanted:
         return ()
-    fields = Headers(header_section(content)).matching(*wanted)
+    fields = Headers(section).matching(*wanted)
     return [(name, readable(value[:MAX_VALUE])) for name, value in islice(fields, MAX_FIELDS)]
 
 

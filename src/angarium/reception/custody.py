@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from angarium.mail.address import Address
 from angarium.mail.envelope import Envelope, Recipient
-from angarium.mail.header import header_section
+from angarium.mail.header import Outline, has_more_lines, outline
 from angarium.mail.mime import MAX_READ
 from angarium.mail.status import EnhancedStatus, Reply, reply
-from angarium.mail.trace import Hop, count_received, received_field
+from angarium.mail.trace import Hop, received_field
 from angarium.policy.config import QueueConfig
 from angarium.policy.decision import Decision, TransactionKind
 from angarium.policy.fate import Fate, fate
@@ -123,6 +123,8 @@ class _Taking:
         self.chosen: dict[str, Any] = {}
         """Metadata that the message's own header asked for."""
         self._has_nul = False
+        self._outline: tuple[list[bytes | memoryview], Outline]
+        """The content as it came, and what its header section says."""
         self._reports: dict[int, Report] = {}
         self._kept: dict[int, Kept] = {}
 
@@ -150,13 +152,14 @@ class _Taking:
         return Reply(250, _TAKEN, "OK ids=" + " ".join([arrival.ident for arrival in arrivals]))
 
     def _look_at_header(self) -> None:
-        limit = self.session.options.max_header_size
-        header = header_section(as_bytes(self.content[0])[: limit + len(b"\r\n")])
-        if len(header) > limit or header.count(b"\n") > MAX_HEADER_LINES:
+        options, content = self.session.options, as_bytes(self.content[0])
+        header = outline(content, options.max_header_size + len(b"\r\n"))
+        if header.size > options.max_header_size or has_more_lines(content, header.size, MAX_HEADER_LINES):
             raise Refusal(HEADER_TOO_LARGE)
-        if count_received(header) > self.session.options.max_hops:
+        if header.hops > options.max_hops:
             raise Refusal(TOO_MANY_HOPS)
-        self._has_nul = 0 in header
+        self._has_nul = content.find(0, 0, header.size) >= 0
+        self._outline = self.content, header
 
     @cached_property
     def _whole(self) -> bytes:
@@ -167,7 +170,9 @@ class _Taking:
         """What records keep of a header section; of content that messages share it is read once."""
         key = id(content)
         if key not in self._kept:
-            self._kept[key] = kept_of(content, self.session.door.configuration.log)
+            original, header = self._outline
+            known = header if content is original else None
+            self._kept[key] = kept_of(content, self.session.door.configuration.log, known)
         return self._kept[key]
 
     # What handlers may change

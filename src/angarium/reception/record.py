@@ -8,7 +8,6 @@ those accepted before it; others that were refused have records of their own.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +24,7 @@ from angarium.log.records import (
     rfc3339,
 )
 from angarium.mail.envelope import Recipient
+from angarium.mail.header import Outline, outline
 from angarium.mail.ident import created_at
 from angarium.mail.status import Reply
 from angarium.policy.decision import DecidedBy, Decision, HandlerPlace
@@ -62,10 +62,12 @@ class Kept(NamedTuple):
 NOTHING_KEPT = Kept(None, ())
 
 
-def kept_of(content: Sequence[bytes | memoryview], log: LogConfig) -> Kept:
-    """What the records of a message with this content keep of its header."""
-    fields = wanted_fields(log.headers, b"".join(content)) if log.headers else ()
-    return Kept(message_id(content), fields)
+def kept_of(content: Sequence[bytes | memoryview], log: LogConfig, known: Outline | None = None) -> Kept:
+    """What the records of a message with this content keep of its header; `known` if it was read already."""
+    header = as_bytes(content[0]) if len(content) == 1 else b"".join(content[:2])  # a handler's fields first
+    known = known or outline(header)
+    fields = wanted_fields(log.headers, header[: known.size]) if log.headers else ()
+    return Kept(known.message_id, fields)
 
 
 def reception_records(session: Session, draft: Draft) -> list[Record]:
@@ -174,24 +176,6 @@ def _new_facts(session: Session) -> dict[str, Any]:
         "reception_protocol": "ESMTP",
         "nodeid": session.options.hostname,
     }
-
-
-def message_id(content: Sequence[bytes | memoryview]) -> str | None:
-    """The Message-ID field (RFC 5322 section 3.6.4), as it was written; None where there is none."""
-    first = as_bytes(content[0]) if len(content) == 1 else b"".join(content[:2])  # a handler's fields first
-    end = 0 if first.startswith(b"\r\n") else first.find(b"\r\n\r\n")
-    section = b"\n" + (first if end < 0 else first[:end])
-    at = section.lower().find(_NAME)  # faster by far than a pattern without case
-    found = _MESSAGE_ID.match(section, at + len(_NAME)) if at >= 0 else None
-    return _text(found[1].decode("utf-8", "surrogateescape")) if found else None
-
-
-_NAME = b"\nmessage-id:"
-_MESSAGE_ID = re.compile(rb"\s*(<[^<>\s]{1,900}>)")
-
-
-def _text(value: str) -> str:
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _accepted(session: Session) -> list[Accepted]:
