@@ -41,10 +41,22 @@ CASES = [
     ("554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using zen.spamhaus.org", "SpamBlock"),
     ("421 4.7.0 [TSS04] Messages from 192.0.2.9 temporarily deferred due to unexpected volume or user complaints", "SpamBlock"),
     ("550 SC-001 Unfortunately, messages from 192.0.2.9 weren't sent", "SpamBlock"),
-    ("450 4.2.0 <a@example.net>: Recipient address rejected: Greylisted", "SpamBlock"),
+    ("450 4.2.0 <a@example.net>: Recipient address rejected: Greylisted", "TransientFailure"),
     ("550 5.7.1 This message has been identified as spam", "SpamContent"),
     ("554 5.7.1 Message contains a virus", "VirusRelated"),
     ("552 5.7.0 This message was blocked because its content presents a potential security issue", "ProhibitedAttachment"),
+    ("450 4.7.1 Greylisting in action, please come back in 00:05:00", "TransientFailure"),
+    ("451 4.7.1 greylisted, try again in 300 seconds", "TransientFailure"),
+    ("450 4.7.1 try again in 300 seconds", "TransientFailure"),
+    ("550 Das Postfach existiert nicht", "InvalidRecipient"),
+    ("550 Boîte aux lettres inconnue", "InvalidRecipient"),
+    ("550 caixa postal inexistente", "InvalidRecipient"),
+    ("550 casella di posta inesistente", "InvalidRecipient"),
+    ("550 宛先が見つかりません", "InvalidRecipient"),
+    ("550 Brak takiego użytkownika", "InvalidRecipient"),
+    ("550 Absender gesperrt", "SpamBlock"),
+    ("550 abgelehnt wegen Spamverdacht", "SpamContent"),
+    ("554 5.7.1 [CS01] Message content rejected", "SpamContent"),
     ("550 5.1.2 Host unknown", "BadDomain"),
     ("556 5.1.10 Recipient address has null MX", "BadDomain"),
     ("551 5.4.7 message expired after 5 days", "MessageExpired"),
@@ -77,6 +89,11 @@ def test_shipped_rules(classifier: Classifier, text: str, expected: str) -> None
         ("550 5.1.1 User unknown", "yes"),
         ("450 4.1.1 User unknown", "unknown"),
         ("552 5.2.2 Mailbox full", "no"),
+        (
+            "550 5.1.1 <a@b>: Recipient address rejected: undeliverable address: host mx said: 552 5.2.2 mailbox full",
+            "no",
+        ),
+        ("550 5.1.1 <a@b>: undeliverable address: host mx said: 550 5.1.1 User unknown", "yes"),
         ("554 5.7.1 blocked using zen.spamhaus.org", "no"),
         ("550 5.2.1 account disabled", "unknown"),
         ("550 hic sunt leones", "unknown"),
@@ -152,6 +169,13 @@ def test_json_files() -> None:
         ),
         ("own.toml", "[rules]\nA = ['a',\n '']\n", "own.toml:3: an empty pattern"),
         ("own.toml", "[rules]\nA = ['a', ' ']\n", "own.toml:2: an empty pattern"),
+        ("own.toml", "[rules]\nA = ['a',\n 'x*']\n", "own.toml:3: the pattern 'x\\*' needs no character"),
+        ("own.toml", "[rules]\nA = ['\\b(foo|)']\n", "own.toml:2: the pattern .* needs no character"),
+        (
+            "own.toml",
+            "[rules]\nA = ['a']\n[dead_address]\nA = 'yes'\n[doubts]\nA = ['^']\n",
+            "own.toml:6: the pattern '\\^' needs no character",
+        ),
         (
             "own.toml",
             "[rules]\nA = ['a']\n[dead_address]\nInvalidRecipent = 'no'\n",
@@ -175,6 +199,12 @@ def test_broken_files_are_refused(name: str, text: str, error: str) -> None:
     """A pattern or a file that cannot be used is named with its line."""
     with pytest.raises(RuleError, match="^" + error):
         Classifier.load([(name, text)])
+
+
+@pytest.mark.parametrize("pattern", [".", "^[^45]", "^5"])
+def test_every_reply_may_be_meant(pattern: str) -> None:
+    """A pattern that takes some character is no slip, however much it matches."""
+    assert Classifier.load([("own.toml", f"[rules]\nRest = ['{pattern}']\n")]).rules
 
 
 def test_without_rules_everything_is_uncategorized() -> None:

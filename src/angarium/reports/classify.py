@@ -29,6 +29,7 @@ from angarium.reports.rule_file import (
 MAX_TEXT: Final = 600
 CACHE_SIZE: Final = 1024
 MAX_AUTOMATON: Final = 64 << 20  # octets that the automaton of all rules may grow to
+NONSENSE: Final = b"q"  # a reply that no rule is about
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -190,7 +191,21 @@ def _compile(rules: Sequence[Rule]) -> Any:
         compiled.Compile()
     except re2.error:
         raise _too_large(rules) from None
+    _refuse_empty(rules, compiled)
     return compiled
+
+
+def _refuse_empty(rules: Sequence[Rule], compiled: Any) -> None:
+    """A pattern that needs no character is a slip: `x*`, `^(foo|)`. Whoever means every reply writes `.`."""
+    for number in sorted(compiled.Match(NONSENSE) or []):
+        rule = rules[number]
+        found = re2.search(rule.pattern, NONSENSE, _options())
+        if found is not None and found.start() == found.end():
+            text = (
+                f"the pattern {rule.pattern!r} needs no character, so that every reply matches: "
+                "write what must be there (`x+`, not `x*`), or '.' if every reply is meant"
+            )
+            raise RuleError(rule.file, rule.line, text)
 
 
 def _too_large(rules: Sequence[Rule]) -> RuleError:
