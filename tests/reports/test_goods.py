@@ -113,3 +113,11 @@ def test_letters_beyond_ascii_are_letters(name: str) -> None:
 def test_no_rule_takes_ascii_for_every_letter(name: str) -> None:
     r"""`\w` of RE2 is ASCII alone: after a stem with other letters it has to be `\pL`."""
     assert not re.findall(r"[^\x00-\x7f]\\w.{0,20}", read_rules(name))
+
+
+def test_every_line_end_is_one() -> None:
+    """A file whose lines end with CR, with LF or with both says the same."""
+    content = notice(*ABROAD["polish"], RETURNED)
+    answers = [examine(content.replace(b"\n", end)) for end in (b"\n", b"\r\n", b"\r")]
+    assert answers[0].kind == "oob"
+    assert answers[0] == answers[1] == answers[2]

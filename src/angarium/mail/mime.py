@@ -2,8 +2,8 @@
 bounds.
 
 Answers with a flat list of `Part`s in the order of the message, each knowing its parent. Promises never to
-raise on any octets, to look at no more than `MAX_EXAMINED` of them, and to give the same answer for CRLF
-and LF. It does not look into embedded messages, and refuses to guess what a part means.
+raise on any octets, to look at no more than `MAX_EXAMINED` of them, and to give the same answer for CRLF,
+LF and CR. It does not look into embedded messages, and refuses to guess what a part means.
 """
 
 from __future__ import annotations
@@ -86,12 +86,17 @@ _BARE_CR = re.compile(rb"\r(?!\n)")
 
 
 def normalize(content: bytes) -> bytes:
-    """The octets that are examined, with LF as line end, and without the `From ` line of an mbox."""
+    """The octets that are examined, with LF as line end, and without the `From ` line of an mbox.
+
+    Where CR alone ends every line, it is a line end: so the door reads it too, where it does not refuse it.
+    """
     text = content[:MAX_READ] if len(content) > MAX_READ else content
     if b"\r" in text:
         # Half the time of replacing both octets, where no CR stands alone.
         is_plain = _BARE_CR.search(text) is None
         text = text.replace(b"\r", b"") if is_plain else text.replace(b"\r\n", b"\n")
+        if b"\n" not in text:
+            text = text.replace(b"\r", b"\n")
     if text.startswith((b"From ", b">From ")):
         text = text[text.find(b"\n") + 1 :]
     return text[:MAX_EXAMINED] if len(text) > MAX_EXAMINED else text
