@@ -12,38 +12,49 @@ from functools import partial
 from angarium.spool import record
 from angarium.spool.errors import SpoolError
 from angarium.spool.files import Files, Part
-from angarium.spool.record import COMMIT_SIZE, NOTE_SIZE, Commit, Entry, Header, Note
+from angarium.spool.record import COMMIT_SIZE, NOTE_SIZE, Commit, Header, Note
 from angarium.spool.segment import Segment
 
 
 class Batch:
     """Records for the end of one segment."""
 
-    __slots__ = ("end", "finishes", "notes", "parts", "puts", "segment", "start", "waiters")
+    __slots__ = (
+        "end",
+        "finishes",
+        "first",
+        "is_closed",
+        "last",
+        "notes",
+        "parts",
+        "segment",
+        "start",
+        "waiters",
+    )
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.start = segment.end
         self.end = segment.end
         self.parts: list[Part] = []
-        self.puts: list[tuple[int, int]] = []
-        """First ordinal and number of messages of each put."""
+        self.first = self.last = len(segment.offsets)
+        """Ordinals of the first message of its puts, and behind the last."""
         self.notes: dict[int, tuple[bytes, int]] = {}
         """Place → payload, offset of the record."""
         self.finishes: list[int] = []
         self.waiters: list[asyncio.Future[None]] = []
+        self.is_closed = False
+        """Whether it has its commit record."""
 
-    def add_put(self, content: Sequence[Part], length: int, checksum: int, entries: list[Entry]) -> list[int]:
-        """Append a put; tells the places of its messages."""
+    def add_put(self, content: Sequence[Part], length: int, checksum: int, entries: bytes, count: int) -> int:
+        """Append a put of so many encoded messages; tells the place of the first."""
         segment = self.segment
-        first = len(segment.offsets)
-        head = record.encode_put(segment.salt, first, entries, checksum, length)
-        self.parts.append(head)
-        self.parts.extend(content)
-        self.puts.append((first, len(entries)))
-        segment.add(segment.end, len(entries))
+        first = segment.add(segment.end, count)
+        head = record.encode_put(segment.salt, first, count, entries, checksum, length)
+        self.parts += (head, *content)
+        self.last = first + count
         segment.end += len(head) + length
-        return [segment.place(ordinal) for ordinal in range(first, first + len(entries))]
+        return segment.place(first)
 
     def take_notes(self, notes: dict[int, bytes]) -> None:
         """Append the notes that fit, and take them away."""
@@ -68,11 +79,7 @@ class Batch:
         self.parts.append(record.encode_commit(segment.salt, Commit(self.start, self.finishes)))
         segment.end += COMMIT_SIZE + 8 * len(self.finishes)
         self.end = segment.end
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it has its commit record."""
-        return self.end > self.start
+        self.is_closed = True
 
     def add_header(self, header: Header) -> None:
         """The first batch of a segment brings the header."""

@@ -20,8 +20,15 @@ from angarium.spool.batch import Batch
 from angarium.spool.errors import SpoolError, SpoolFull
 from angarium.spool.files import Files, Part, is_full
 from angarium.spool.pool import Pool, Spare
-from angarium.spool.record import COMMIT_SIZE, HEADER_SIZE, NOTE_SIZE, Entry
-from angarium.spool.segment import Segment, generation_of, ordinal_of
+from angarium.spool.record import COMMIT_SIZE, HEADER_SIZE, NOTE_SIZE, PUT_SIZE
+from angarium.spool.segment import (
+    MAX_ORDINALS,
+    ORDINAL_BITS,
+    ORDINAL_MASK,
+    Segment,
+    generation_of,
+    ordinal_of,
+)
 from angarium.spool.worker import Worker
 
 LAZY = 0.05
@@ -58,7 +65,8 @@ class Journal:
         self._under_way: Batch | None = None
         self._notes: dict[int, bytes] = {}
         self._finishes: list[int] = []
-        self._is_scheduled = False
+        self._is_at_work = False
+        """A batch is under way, or about to be: its landing starts the next."""
         self._timer: asyncio.TimerHandle | None = None
         self._barred_until = 0.0
         self._is_making_spare = False
@@ -72,13 +80,14 @@ class Journal:
             self.generation = self._tail.generation
             self.has_news = True
 
-    def append(self, content: Sequence[Part], length: int, checksum: int, entries: list[Entry]) -> list[int]:
-        """Assemble a put; tells the places of its messages. Raises SpoolFull where there is no segment to be
-        had.
+    def append(self, content: Sequence[Part], length: int, checksum: int, entries: list[bytes]) -> list[int]:
+        """Assemble a put of encoded messages; tells their places. Raises SpoolFull where there is no segment
+        to be had.
         """
-        size = record.put_size(entries) + length
-        segment = self._segment_for(size + COMMIT_SIZE, len(entries), reserve=_RESERVE)
-        return self._batch_of(segment).add_put(content, length, checksum, entries)
+        messages, count = b"".join(entries), len(entries)
+        batch = self._batch_for(PUT_SIZE + len(messages) + length + COMMIT_SIZE, count, reserve=_RESERVE)
+        first = batch.add_put(content, length, checksum, messages, count)
+        return [*range(first, first + count)]
 
     def note(self, place: int, payload: bytes) -> None:
         """Set a waiting message's note, with the next batch. For a message that is over: nothing."""
@@ -88,13 +97,14 @@ class Journal:
 
     def finish(self, place: int) -> bool:
         """End a message, with the next batch; False: it was over before."""
-        segment = self.segments.get(generation_of(place))
-        if segment is None or not segment.is_waiting(ordinal_of(place)):
+        segment = self.segments.get(place >> ORDINAL_BITS)
+        if segment is None or not self._end_message(segment, place & ORDINAL_MASK):
             return False
-        self._end_message(segment, ordinal_of(place))
-        self._notes.pop(place, None)
+        if self._notes:
+            self._notes.pop(place, None)
         self._finishes.append(place)
-        self._be_lazy()
+        if self._timer is None:
+            self._be_lazy()
         return True
 
     def finish_again(self, places: Sequence[int]) -> None:
@@ -133,7 +143,12 @@ class Journal:
     def has_room(self) -> bool:
         """Whether what ends next has its place already."""
         segment = self._current
-        if segment is not None and segment.is_ready and segment.has_room(_HEADROOM, 0):
+        if (
+            segment is not None
+            and segment.is_ready
+            and not segment.failed
+            and segment.end + _HEADROOM <= segment.size
+        ):
             return True
         return self._pool.has_spare(HEADER_SIZE + _HEADROOM)
 
@@ -151,7 +166,8 @@ class Journal:
             waiter.set_result(None)
         else:
             batch.waiters.append(waiter)
-            self._schedule()
+            if not self._is_at_work:
+                self._schedule()
         return waiter
 
     def is_busy(self, segment: Segment) -> bool:
@@ -196,25 +212,37 @@ class Journal:
     # -- batches ------------------------------------------------------------------------------
 
     def _last_batch(self) -> Batch | None:
-        if self._open_batch is None and (self._notes or self._finishes):
+        last = self._batches[-1] if self._batches else None
+        if (last is None or last.is_closed) and (self._notes or self._finishes):
             note = next(iter(self._notes.values()), b"")
-            return self._batch_of(self._segment_for(COMMIT_SIZE + NOTE_SIZE + len(note), 0, reserve=0))
-        return self._batches[-1] if self._batches else self._under_way
+            return self._batch_for(COMMIT_SIZE + NOTE_SIZE + len(note), 0, reserve=0)
+        return last or self._under_way
 
-    def _batch_of(self, segment: Segment) -> Batch:
-        last = self._open_batch
-        if last is not None and last.segment is segment:
+    def _batch_for(self, octets: int, messages: int, *, reserve: int) -> Batch:
+        """The last batch, where that is open and its segment has room; else another, of another segment if
+        need be. Raises SpoolFull.
+        """
+        segment = self._current
+        if (
+            segment is None
+            or segment.failed
+            or segment.end + octets + min(reserve, segment.size // 8) > segment.size
+            or len(segment.offsets) + messages > MAX_ORDINALS
+        ):
+            needed = HEADER_SIZE + octets
+            segment = self._turn_over(needed + min(reserve, needed // 7 + 1), is_urgent=not messages)
+        last = self._batches[-1] if self._batches else None
+        if last is not None and last.segment is segment and not last.is_closed:
             return last
+        return self._begin(segment, last)
+
+    def _begin(self, segment: Segment, last: Batch | None) -> Batch:
+        """A new last batch. The one before may be closed: what would have followed it has failed."""
         batch = Batch(segment)
-        if last is not None and not self._fill(last):
+        if last is not None and not last.is_closed and not self._fill(last):
             last.hand_over(batch)
         self._batches.append(batch)
         return batch
-
-    @property
-    def _open_batch(self) -> Batch | None:
-        """The last batch, unless it is closed: what would have followed it has failed."""
-        return self._batches[-1] if self._batches and not self._batches[-1].is_closed else None
 
     def _fill(self, batch: Batch) -> bool:
         """Close the last batch, with the notes and finishes so far; whether all had room.
@@ -222,21 +250,25 @@ class Journal:
         No earlier batch may take them, for what they speak of may have been put in this one; and this one
         must, before another is the last: those who wait for them wait for it.
         """
-        batch.take_notes(self._notes)
-        batch.take_finishes(self._finishes)
+        if self._notes:
+            batch.take_notes(self._notes)
+        if self._finishes:
+            batch.take_finishes(self._finishes)
         batch.close()
         return not (self._notes or self._finishes)
 
     def _schedule(self) -> None:
-        if not self._is_scheduled and self._under_way is None and not self._is_closing:
-            self._is_scheduled = True
+        if not self._is_at_work and not self._is_closing:
+            self._is_at_work = True
             asyncio.get_running_loop().call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
-        self._is_scheduled = False
         batch = self._next_batch()
         if batch is not None:
             self._syncer.submit(batch.job(self._files), self._landed)
+            self._think_ahead()
+        else:
+            self._is_at_work = False
 
     def _next_batch(self) -> Batch | None:
         """The batch to write now, closed; None where one is under way, or its segment is still being made."""
@@ -275,6 +307,7 @@ class Journal:
         return segment.header(previous, end, state=record.USED)
 
     def _landed(self, outcome: OSError | None) -> None:
+        self._is_at_work = False
         self._land(outcome)
         if self._batches:
             self._schedule()
@@ -297,7 +330,8 @@ class Journal:
         for place, (payload, offset) in batch.notes.items():
             self._note_landed(segment, place, len(payload), offset)
         for place in batch.finishes:
-            self._finish_landed(segment, place)
+            if place >> ORDINAL_BITS != segment.generation:
+                self._finish_landed(segment, place)
         batch.resolve()
 
     def _note_landed(self, segment: Segment, place: int, length: int, offset: int) -> None:
@@ -312,10 +346,18 @@ class Journal:
         if generation_of(place) in self.segments:
             segment.add_finish(place)
 
-    def _end_message(self, segment: Segment, ordinal: int) -> None:
-        self._drop_note(segment.end_message(ordinal))
-        if segment.waiting == 0:
+    def _end_message(self, segment: Segment, ordinal: int) -> bool:
+        """End a message; False: it was over before. A current segment is no news while it is the only one:
+        nothing could be freed.
+        """
+        held_in = segment.end_message(ordinal)
+        if held_in is None:
+            return False
+        if held_in:
+            self._drop_note(held_in)
+        if segment.waiting == 0 and (segment is not self._current or len(self.segments) > 1):
             self.has_news = True
+        return True
 
     def _drop_note(self, generation: int) -> None:
         if generation and (holder := self.segments.get(generation)) is not None:
@@ -323,24 +365,12 @@ class Journal:
 
     # -- segments -----------------------------------------------------------------------------
 
-    def _segment_for(self, octets: int, messages: int, *, reserve: int) -> Segment:
+    def _think_ahead(self) -> None:
+        """Have a spare made when half of the current segment is written."""
         segment = self._current
-        if segment is not None and segment.has_room(octets + min(reserve, segment.size // 8), messages):
-            self._think_ahead(segment)
-            return segment
-        needed = HEADER_SIZE + octets
-        return self._turn_over(needed + min(reserve, needed // 7 + 1), is_urgent=not messages)
-
-    def _think_ahead(self, segment: Segment) -> None:
-        """Have a spare made when the current segment is half full."""
-        if (
-            self._is_closing
-            or self._is_making_spare
-            or segment.end * 2 < segment.size
-            or self._pool.has_spare()
-        ):
+        if segment is None or segment.synced * 2 < segment.size or self._is_making_spare:
             return
-        if time.monotonic() < self._barred_until:
+        if self._pool.has_spare() or time.monotonic() < self._barred_until:
             return
         self._is_making_spare = True
         self._keeper.submit(partial(self._pool.make, *self._pool.plan(0)), self._spare_made)
@@ -430,10 +460,8 @@ class Journal:
 
     def _undo(self, batch: Batch) -> None:
         """Its puts never were; its notes and finishes are still to be written."""
-        for first, count in batch.puts:
-            for ordinal in range(first, first + count):
-                if batch.segment.is_waiting(ordinal):
-                    self._end_message(batch.segment, ordinal)
+        for ordinal in range(batch.first, batch.last):
+            self._end_message(batch.segment, ordinal)
         self._finishes[:0] = batch.finishes
         older = {place: payload for place, (payload, _) in batch.notes.items() if self.is_waiting(place)}
         self._notes = older | self._notes
@@ -458,7 +486,7 @@ class Journal:
         self._timer = None
         try:
             if self._last_batch() is None and self.problem is not None:
-                self._batch_of(self._segment_for(COMMIT_SIZE, 0, reserve=0))
+                self._batch_for(COMMIT_SIZE, 0, reserve=0)
         except SpoolFull:
             self._be_lazy(RETRY)
         self._schedule()

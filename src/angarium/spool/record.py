@@ -31,15 +31,19 @@ MAX_LENGTH = 0xFFFFFFFF
 
 _HEADER = struct.Struct("<8sHBxQ8sQQQ")
 _FRAME = struct.Struct("<8sIIIB")
+_SEAL = struct.Struct("<8sI")
 _REST = struct.Struct("<IIB")
 _PUT = struct.Struct("<HII")
+_PUT_REST = struct.Struct("<IIBHII")
+"""`_REST` and `_PUT` in one."""
 _ENTRY = struct.Struct("<BIIQ")
-_ONE = struct.Struct("<IIBHIIBIIQ")
 _CRC = struct.Struct("<I")
 _PLACE = struct.Struct("<Q")
 FRAME_SIZE = _FRAME.size
 _BODY = _REST.size
 _FIRST_ENTRY = _BODY + _PUT.size
+PUT_SIZE = FRAME_SIZE + _PUT.size
+"""Octets of a put's head besides its messages."""
 NOTE_SIZE = FRAME_SIZE + _PLACE.size
 """Octets of a note besides its payload."""
 COMMIT_SIZE = FRAME_SIZE + _PLACE.size
@@ -157,57 +161,40 @@ def content_crc(parts: Sequence[Part]) -> int:
     return checksum
 
 
-def put_size(entries: Sequence[Entry]) -> int:
-    """Octets of a put's head."""
-    size = FRAME_SIZE + _PUT.size + _ENTRY.size * len(entries)
-    for entry in entries:
-        size += len(entry.ident) + len(entry.payload) + len(entry.note or b"")
-    return size
+def encode_entry(ident: str, payload: bytes, note: bytes | None = None, origin: int = 0) -> bytes:
+    """One message of a put, wherever that will be. Idents are ASCII of at most 255 octets."""
+    name = ident.encode("ascii")
+    if note is None:
+        return _ENTRY.pack(len(name), len(payload), NO_NOTE, origin) + name + payload
+    return _ENTRY.pack(len(name), len(payload), len(note), origin) + name + payload + note
 
 
 def encode_put(
-    salt: bytes, first: int, entries: Sequence[Entry], checksum: int, content_length: int
+    salt: bytes, first: int, count: int, entries: bytes, checksum: int, content_length: int
 ) -> bytes:
-    """The head of a put, whose first message has the ordinal `first`; the content follows it in the file.
-
-    Idents are ASCII of at most 255 octets.
+    """The head of a put of so many encoded messages, whose first has the ordinal `first`; the content follows
+    it in the file.
     """
-    if len(entries) == 1:
-        return _encode_single(salt, first, entries[0], checksum, content_length)
-    pieces = [_PUT.pack(len(entries), first, checksum)]
-    for entry in entries:
-        note_length = NO_NOTE if entry.note is None else len(entry.note)
-        pieces.append(_ENTRY.pack(len(entry.ident), len(entry.payload), note_length, entry.origin))
-        pieces += (entry.ident.encode("ascii"), entry.payload, entry.note or b"")
-    return _frame(salt, PUT, b"".join(pieces), content_length)
-
-
-def _encode_single(salt: bytes, first: int, entry: Entry, checksum: int, content_length: int) -> bytes:
-    """The same octets as the general way, in one pack: most puts have one message."""
-    payload, note = entry.payload, entry.note
-    note_length, tail = (NO_NOTE, b"") if note is None else (len(note), note)
-    name = entry.ident.encode("ascii")
-    head = FRAME_SIZE + _PUT.size + _ENTRY.size + len(name) + len(payload) + len(tail)
-    fixed = _ONE.pack(
-        head, content_length, PUT, 1, first, checksum, len(name), len(payload), note_length, entry.origin
-    )
-    rest = b"".join((fixed, name, payload, tail))
-    return b"".join((salt, _CRC.pack(crc32(rest)), rest))
+    head = PUT_SIZE + len(entries)
+    return _seal(salt, _PUT_REST.pack(head, content_length, PUT, count, first, checksum) + entries)
 
 
 def encode_note(salt: bytes, note: Note) -> bytes:
     """A note as a record."""
-    return _frame(salt, NOTE, _PLACE.pack(note.place) + note.payload)
+    rest = _REST.pack(NOTE_SIZE + len(note.payload), 0, NOTE) + _PLACE.pack(note.place) + note.payload
+    return _seal(salt, rest)
 
 
 def encode_commit(salt: bytes, commit: Commit) -> bytes:
     """A commit as a record."""
-    return _frame(salt, COMMIT, struct.pack(f"<{1 + len(commit.finished)}Q", commit.start, *commit.finished))
+    places = 1 + len(commit.finished)
+    head = FRAME_SIZE + _PLACE.size * places
+    return _seal(salt, struct.pack(f"<IIB{places}Q", head, 0, COMMIT, commit.start, *commit.finished))
 
 
-def _frame(salt: bytes, kind: int, body: bytes, content_length: int = 0) -> bytes:
-    rest = _REST.pack(FRAME_SIZE + len(body), content_length, kind) + body
-    return b"".join((salt, _CRC.pack(crc32(rest)), rest))
+def _seal(salt: bytes, rest: bytes) -> bytes:
+    """A whole head: what every record begins with, and the rest of it."""
+    return _SEAL.pack(salt, crc32(rest)) + rest
 
 
 def parse_record(data: bytes, at: int, salt: bytes, base: int = 0) -> Record | None:

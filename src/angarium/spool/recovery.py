@@ -173,8 +173,7 @@ class Recovery:
         if target is None:
             return
         segment.add_finish(place)
-        if target.is_waiting(ordinal):
-            target.end_message(ordinal)
+        target.end_message(ordinal)
 
     def _count_strangers(self) -> None:
         """Which notes are still their message's latest."""

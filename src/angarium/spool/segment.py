@@ -14,7 +14,7 @@ from angarium.spool.record import HEADER_SIZE, Header
 
 ORDINAL_BITS = 24
 MAX_ORDINALS = 1 << ORDINAL_BITS
-_ORDINAL_MASK = MAX_ORDINALS - 1
+ORDINAL_MASK = MAX_ORDINALS - 1
 _FINISHED = (1 << 64) - 1
 _OFFSET_BITS = 32
 
@@ -26,7 +26,7 @@ def generation_of(place: int) -> int:
 
 def ordinal_of(place: int) -> int:
     """The ordinal of a place's message in its segment."""
-    return place & _ORDINAL_MASK
+    return place & ORDINAL_MASK
 
 
 class Segment:
@@ -77,20 +77,13 @@ class Segment:
         """The place of a message."""
         return self.generation << ORDINAL_BITS | ordinal
 
-    def has_room(self, octets: int, messages: int) -> bool:
-        """Whether so many octets and messages can be appended."""
-        return (
-            not self.failed
-            and self.end + octets <= self.size
-            and len(self.offsets) + messages <= MAX_ORDINALS
-        )
-
-    def add(self, offset: int, count: int) -> None:
-        """Take up the messages of a put at an offset."""
-        for _ in range(count):
-            self.offsets.append(offset)
-            self.latest.append(0)
+    def add(self, offset: int, count: int) -> int:
+        """Take up the messages of a put at an offset; tells the ordinal of the first."""
+        first = len(self.offsets)
+        self.offsets.fromlist([offset] * count)
+        self.latest.fromlist([0] * count)
         self.waiting += count
+        return first
 
     def pad(self, ordinal: int) -> None:
         """Make up for puts that were lost with their batch: their ordinals are over."""
@@ -106,12 +99,16 @@ class Segment:
         """Whether the message waits, but is not on stable storage yet."""
         return self.is_waiting(ordinal) and self.offsets[ordinal] >= self.synced
 
-    def end_message(self, ordinal: int) -> int:
-        """Mark a waiting message as finished; tells the generation that holds its latest note, or 0."""
-        held_in = self.latest[ordinal] >> _OFFSET_BITS
+    def end_message(self, ordinal: int) -> int | None:
+        """Mark a message as finished; tells the generation that holds its latest note, or 0.
+
+        None where it does not wait.
+        """
+        if ordinal >= len(self.latest) or (latest := self.latest[ordinal]) == _FINISHED:
+            return None
         self.latest[ordinal] = _FINISHED
         self.waiting -= 1
-        return held_in
+        return latest >> _OFFSET_BITS
 
     def add_finish(self, place: int) -> None:
         """Remember that a record in this segment ends a message in another."""

@@ -22,7 +22,7 @@ from angarium.spool.journal import RETRY, Journal
 from angarium.spool.pool import Pool
 from angarium.spool.read import latest_note, read_put, walk_waiting
 from angarium.spool.recent import Recent
-from angarium.spool.record import MAX_LENGTH, MAX_MESSAGES, Entry, content_crc
+from angarium.spool.record import MAX_LENGTH, MAX_MESSAGES, content_crc, encode_entry
 from angarium.spool.recovery import Recovery
 from angarium.spool.segment import generation_of, ordinal_of
 from angarium.spool.tidy import Tidier
@@ -118,7 +118,7 @@ class Store:
         length = sum(map(len, content))
         if not 0 < len(messages) <= MAX_MESSAGES or length > MAX_LENGTH - _OVERHEAD:
             raise ValueError(f"{len(messages)} messages with {length} octets do not fit a record")
-        entries = [Entry(ident, payload) for ident, payload in messages]
+        entries = [encode_entry(ident, payload) for ident, payload in messages]
         places = self._journal.append(content, length, content_crc(content), entries)
         for place, (_, payload) in zip(places, messages, strict=True):
             self._recent.add(place, payload, content, length // len(places))

@@ -19,7 +19,7 @@ from angarium.spool.files import Files
 from angarium.spool.journal import LAZY, RETRY, Journal
 from angarium.spool.pool import Pool, Spare
 from angarium.spool.read import read_note, read_put
-from angarium.spool.record import Entry, Put
+from angarium.spool.record import Entry, Put, encode_entry
 from angarium.spool.segment import Segment, generation_of, ordinal_of
 from angarium.spool.worker import Worker
 
@@ -158,7 +158,7 @@ class Tidier:
 
     def _append_copy(self, segment: Segment, copy: _Copy) -> dict[int, tuple[str, int]]:
         """Put again what still waits; its old place → ident, new place."""
-        entries = []
+        entries: list[Entry] = []
         for ordinal, (where, note) in copy.seen.items():
             if not segment.is_waiting(ordinal):
                 continue
@@ -169,7 +169,8 @@ class Tidier:
             )
         if not entries:
             return {}
-        places = self._journal.append([copy.content], len(copy.content), copy.put.content_crc, entries)
+        encoded = [encode_entry(entry.ident, entry.payload, entry.note, entry.origin) for entry in entries]
+        places = self._journal.append([copy.content], len(copy.content), copy.put.content_crc, encoded)
         self.twins |= {entry.ident: place for entry, place in zip(entries, places, strict=True)}
         return {e.origin: (e.ident, place) for e, place in zip(entries, places, strict=True)}
 
