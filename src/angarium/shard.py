@@ -13,7 +13,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,10 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     shares: Shares | None = None
     """What it may use of the limits that all have in common; None: they are its alone."""
+    others: Mapping[str, Collection[socket.socket]] = {}
+    """`listen` → sockets of the other workers, from which it accepts when it is told to."""
+    on_room: Callable[[str, bool], object] | None = None
+    """Told where a listener has no room for another session, or has room again."""
 
 
 _IDENT_ENTROPY = 10  # octets
@@ -209,8 +213,15 @@ class Shard:
         """Begin to deliver, and open the door."""
         self.scheduler.start()
         self.watchdog.start()
+        on_room = self._post.on_room
         self.listening = [
-            Listening(listener, self._sockets.get(listener.listen), self.door)
+            Listening(
+                listener,
+                self._sockets.get(listener.listen),
+                self.door,
+                others=self._post.others.get(listener.listen, ()),
+                on_room=on_room and partial(on_room, listener.listen),
+            )
             for listener in self.configuration.listeners
         ]
 

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from angarium.cli.client import Refusal
 from angarium.testing.nexthop import NextHop
 from tests.cli.house import angarium, why
-from tests.node.node_house import is_gone, node, write
+from tests.node.node_house import DOMAINS, LIMIT, is_gone, node, write
 from tests.queue.killed import Senders
 
 MANY = 24
@@ -96,7 +97,10 @@ def test_a_killed_worker(tmp_path):
             pids = await server.workers()
             os.kill(pids[1], signal.SIGKILL)
             assert len(await server.send(MANY)) == MANY
-            assert "SIGKILL" in await server.heard("worker 1 ended")
+            line = await server.heard("worker 1 ended")
+            assert re.search(
+                r"SIGKILL; when last seen it had .* messages in its queues and .* MB; .*journalctl", line
+            )
             await server.heard("worker 1 is ready again")
             assert "messages wait in the spool" in await server.heard("angarium: worker 1: info:")
             assert (await server.workers())[0] == pids[0]
@@ -211,6 +215,83 @@ def test_a_worker_that_cannot_begin_again(tmp_path):
             assert await server.codes("user@example.org") == {250}
             assert await holds_everywhere(server, "late")
             assert len([line for line in server.said if "cannot start" in line]) < 10
+            assert await server.stop() == 0
+
+    run(main())
+
+
+def test_a_full_worker(tmp_path):
+    """Nobody is refused while a worker has room for a session; when none has, who comes is told 421."""
+
+    async def main():
+        write(tmp_path)
+        main = tmp_path / "main.toml"
+        main.write_text(main.read_text().replace("[policy]", "max_connections = 8\n[policy]", 1))
+        async with node(tmp_path) as server:
+            clients = [await asyncio.to_thread(greeted, server.port) for _ in range(16)]
+            assert [code for code, _ in clients] == [b"220"] * 16
+            code, refused = await asyncio.to_thread(greeted, server.port)
+            assert code == b"421"
+            workers = (await server.ask("version"))["workers"]
+            assert all(worker["full"] for worker in workers)
+            for client in (refused, *(client for _, client in clients)):
+                client.close()
+            async with asyncio.timeout(LIMIT):
+                while any(worker["full"] for worker in (await server.ask("version"))["workers"]):
+                    pass
+            assert await server.codes("user@example.com") == {250}
+            assert await server.stop() == 0
+
+    run(main())
+
+
+def greeted(port):
+    """A connection, and the code of its greeting."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=60)
+    return client.recv(100)[:3], client
+
+
+def test_mended_to_what_is_in_force(tmp_path):
+    """Files that say again what is in force bring a worker back at once, however long it would wait."""
+
+    async def main():
+        async with node(tmp_path, workers=2) as server:
+            pids = await server.workers()
+            (tmp_path / "domains.toml").write_text("broken")
+            await server.heard("stays in force")
+            os.kill(pids[0], signal.SIGKILL)
+            await server.heard("trying again in 12.8 s")
+            mended = time.monotonic()
+            (tmp_path / "domains.toml").write_text(DOMAINS)
+            await server.heard("worker 0 is ready again")
+            assert time.monotonic() - mended < 10
+            assert await server.stop() == 0
+
+    run(main())
+
+
+def test_what_a_missing_worker_is_told_later(tmp_path):
+    """Hold and release are done by those that are there, and by the other before it serves again."""
+
+    async def main():
+        async with node(tmp_path, workers=2) as server:
+            await server.send(MANY)
+            pids = await server.workers()
+            (tmp_path / "domains.toml").write_text("broken")
+            await server.heard("stays in force")
+            os.kill(pids[0], signal.SIGKILL)
+            await server.heard("worker 0 cannot start")
+            with pytest.raises(Refusal, match=r"nothing was done: worker 0 .* suspend or hold"):
+                await server.queue("delete", everything=True)
+            asked = ("queue", "--socket", tmp_path / "spool/control.sock", "hold", "--all", "--name", "stop")
+            held = await asyncio.to_thread(angarium, *asked)
+            assert held.returncode == 0
+            assert "worker 0 is not there: it is told when it is back" in held.stderr
+            (tmp_path / "domains.toml").write_text(DOMAINS)
+            await server.heard("worker 0 is ready again")
+            await server.heard("worker 0: info: hold, as was asked while this worker was not there: done")
+            [order] = await server.queue("suspensions")
+            assert (order["name"], order["holds"]) == ("stop", MANY)
             assert await server.stop() == 0
 
     run(main())

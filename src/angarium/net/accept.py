@@ -73,17 +73,37 @@ def bind_together(listen: str, count: int) -> list[socket.socket]:
 
 
 class Acceptor:
-    """Accepts from one listening socket until closed."""
+    """Accepts from one listening socket until closed, but for times of rest."""
 
-    def __init__(self, sock: socket.socket, on_socket: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, sock: socket.socket, on_socket: Callable[[socket.socket], None], *, rests: bool = False
+    ) -> None:
         self._sock = sock
         self._on_socket = on_socket
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
-        self._loop.add_reader(sock, self._accept)
+        self._rests = True
+        if not rests:
+            self.go_on()
+
+    def rest(self) -> None:
+        """Accept nothing: connections wait for whoever accepts from this socket."""
+        if not self._rests:
+            self._rests = True
+            self._loop.remove_reader(self._sock)
+            if self._resume is not None:
+                self._resume.cancel()
+
+    def go_on(self) -> None:
+        """Accept again."""
+        if self._rests:
+            self._rests = False
+            self._loop.add_reader(self._sock, self._accept)
 
     def _accept(self) -> None:
         for _ in range(_BURST):
+            if self._rests:
+                return
             try:
                 client, _ = self._sock.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
@@ -101,10 +121,8 @@ class Acceptor:
 
     def close(self) -> None:
         """Stop accepting and close the socket."""
-        if self._resume is not None:
-            self._resume.cancel()
         with suppress(ValueError, OSError):
-            self._loop.remove_reader(self._sock)
+            self.rest()
         self._sock.close()
 
 

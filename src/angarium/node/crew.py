@@ -21,6 +21,7 @@ from angarium.node.channel import CallFailed, ChannelClosed, Payload
 from angarium.node.leases import Answer, Ask
 from angarium.node.lender import Lender
 from angarium.node.member import Member, Sockets, WorkerTrouble
+from angarium.node.turns import Turn, Turns
 from angarium.node.words import Begin, kept_of
 from angarium.policy.config import ConfigError, Configuration, Problem, Source
 from angarium.policy.source import shown_path
@@ -57,16 +58,14 @@ class Crew:
         """In force."""
         self._path = path
         self._on_finished = on_finished
-        self.members = [
-            Member(number, each, has_own_sockets=_are_own(each, sockets))
-            for number, each in enumerate(sockets)
-        ]
+        self.members = [Member(number, sockets) for number in range(len(sockets))]
         self._lender = Lender(self._tell_lease)
+        self._turns = Turns(len(sockets), sockets[0], self._tell_turn)
         self._busy = asyncio.Lock()
         """Held while workers change from one configuration to the next, or one begins with it."""
         self._changed = asyncio.Condition()
         self._again = asyncio.Event()
-        """A worker that pauses may try at once."""
+        """Set, and another takes its place, when workers that pause may try at once."""
         self._keepers: list[asyncio.Task[None]] = []
 
     # Beginning, watching, ending
@@ -78,7 +77,7 @@ class Crew:
             if isinstance(result, BaseException):
                 raise result
         orders = [order for member in self.members for order in member.built.orders]
-        await asyncio.gather(*(member.open(orders) for member in self.members))
+        await asyncio.gather(*(self._let_serve(member, orders) for member in self.members))
         self._keepers = [asyncio.create_task(self._keep(member)) for member in self.members]
 
     async def _begin(self, member: Member) -> None:
@@ -88,10 +87,12 @@ class Crew:
             path=str(self._path.absolute()),
             hash=self.configuration.hash,
             sockets={},
+            last_words=-1,
             kept=kept_of(self.configuration),
         )
         notes = {
             "lease": lambda payload: self._hear_lease(member, payload),
+            "room": lambda payload: self._hear_room(member, payload),
             "finished": lambda _: self._on_finished(),
         }
         await member.begin(begin, notes)
@@ -103,23 +104,30 @@ class Crew:
             began = loop.time()
             ended = await member.ended()
             self._lender.leave(member.number)
+            self._turns.leave(member.number)
             if loop.time() - began > SETTLED:
                 pause = FIRST_PAUSE
             log.error("worker %d ended (%s); it is started again", member.number, ended)
-            while not await self._has_begun_again(member, pause):
+            again, has_begun = self._again, False
+            while not has_begun:
+                await _pause(again, pause)
+                again = self._again  # from before it looks at the files: who mends them meanwhile is heard
+                has_begun = await self._has_begun_again(member, pause)
                 pause = min(pause * 2, MAX_PAUSE)
-            pause = min(pause * 2, MAX_PAUSE)
 
     async def _has_begun_again(self, member: Member, pause: float) -> bool:
-        await self._pause(pause)
         try:
             await self._begin(member)
             async with self._busy:
                 await self._open(member)
         except WorkerTrouble as trouble:
             after = min(pause * 2, MAX_PAUSE)
-            log.error("worker %d cannot start: %s; trying again in %g s", member.number, trouble, after)
-            member.rest()
+            log.error(
+                "worker %d cannot start: %s; trying again in %g s, or when the files change",
+                member.number,
+                trouble,
+                after,
+            )
             member.ask_to_stop()
             await member.end(0.0)
             return False
@@ -128,10 +136,10 @@ class Crew:
             self._changed.notify_all()
         return True
 
-    async def _pause(self, seconds: float) -> None:
-        self._again.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._again.wait(), seconds)
+    def wake(self) -> None:
+        """Have workers that could not start try at once: the files may be mended."""
+        again, self._again = self._again, asyncio.Event()
+        again.set()
 
     async def _open(self, member: Member) -> None:
         """Let a worker that was begun again serve, with the orders that the others have."""
@@ -141,7 +149,11 @@ class Crew:
         for other in self.ready:
             with suppress(ChannelClosed, CallFailed):
                 orders += msgspec.msgpack.decode(await other.channel.call("orders"), type=list[bytes])
+        await self._let_serve(member, orders)
+
+    async def _let_serve(self, member: Member, orders: list[bytes]) -> None:
         await member.open(orders)
+        self._turns.join(member.number)
 
     async def stop(self, limit: float) -> None:
         """Have every worker finish what is in flight, and end; who needs much more than `limit` is killed."""
@@ -180,6 +192,15 @@ class Crew:
     def _tell_lease(self, number: int, answers: list[Answer]) -> None:
         self.members[number].channel.note("lease", answers)
 
+    # Connections
+
+    def _hear_room(self, member: Member, payload: Payload) -> None:
+        listen, has_room = msgspec.msgpack.decode(payload, type=tuple[str, bool])
+        self._turns.hear(member.number, listen, has_room=has_room)
+
+    def _tell_turn(self, number: int, turn: Turn) -> None:
+        self.members[number].channel.note("accept", turn)
+
     # A new configuration
 
     async def take(self, configuration: Configuration) -> None:
@@ -189,7 +210,7 @@ class Crew:
             await self._all_prepared(members, configuration)
             self.configuration = configuration
             await asyncio.gather(*(self._commit(member, configuration) for member in members))
-        self._again.set()
+        self.wake()
 
     async def _all_prepared(self, members: Sequence[Member], configuration: Configuration) -> None:
         """Who has ended meanwhile begins again with whatever is in force then."""
@@ -218,15 +239,20 @@ class Crew:
     def describe(self) -> list[Mapping[str, Any]]:
         """The workers as an operator sees them."""
         return [
-            {"number": one.number, "pid": one.pid, "ready": one.is_ready, "starts": one.starts}
+            {
+                "number": one.number,
+                "pid": one.pid,
+                "ready": one.is_ready,
+                "starts": one.starts,
+                "full": self._turns.full(one.number),
+            }
             for one in self.members
         ]
 
 
-def _are_own(mine: Sockets, all_sockets: Sequence[Sockets]) -> bool:
-    """Whether no other worker serves the same sockets, as where the service manager passed them."""
-    others = {id(sock) for each in all_sockets if each is not mine for sock in each.values()}
-    return not any(id(sock) in others for sock in mine.values())
+async def _pause(again: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(again.wait(), seconds)
 
 
 async def _limited(call: Awaitable[Payload]) -> Payload:

@@ -2,23 +2,25 @@
 
 The process is begun with exec, and not forked: it runs the operator's code from the beginning, whatever
 threads and connections that has, and shares no event loop with anybody. The supervisor keeps the sockets open
-too, so that connections wait while the worker is begun again; where that fails, the other workers get them.
+too, and gives each worker those of all, so that others accept what this one cannot (see `turns`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
+import os
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
 
-from angarium.net.accept import BACKLOG
 from angarium.node.channel import CallFailed, Channel, ChannelClosed, Note, Payload
-from angarium.node.words import Begin, Built
+from angarium.node.ending import Pulse, story
+from angarium.node.owed import Owed
+from angarium.node.words import Begin, Built, Opening
 
 Sockets = Mapping[str, socket.socket]
 
@@ -36,13 +38,15 @@ class Member:
     channel: Channel
     built: Built
 
-    def __init__(self, number: int, sockets: Sockets, *, has_own_sockets: bool = True) -> None:
+    def __init__(self, number: int, sockets: Sequence[Sockets]) -> None:
+        """`sockets`: those of every worker, by its number."""
         self.number = number
         self.starts = 0
         self.is_ready = False
+        self.owed = Owed()
         self._sockets = sockets
-        self._own = tuple(sockets.values()) if has_own_sockets else ()
-        self._is_resting = False
+        self._pulse: Pulse | None = None
+        self._last_words = -1
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
         self._answer: asyncio.Future[Built] | None = None
@@ -57,18 +61,23 @@ class Member:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._answer = asyncio.get_running_loop().create_future()
-        self.channel = Channel(ours, {}, {**notes, "built": self._on_built, "failed": self._on_failed})
+        own = {"built": self._on_built, "failed": self._on_failed, "pulse": self._on_pulse}
+        self.channel = Channel(ours, {}, {**notes, **own})
         self.starts += 1
+        self._pulse = None
+        self._renew_last_words()
         with theirs:
             await self._start_process(theirs.fileno())
         await self.channel.open()
-        sockets = {listen: sock.fileno() for listen, sock in self._sockets.items()}
-        self.channel.note("begin", msgspec.structs.replace(begin, sockets=sockets))
+        sockets = {listen: [each[listen].fileno() for each in self._sockets] for listen in self._sockets[0]}
+        told = msgspec.structs.replace(begin, sockets=sockets, last_words=self._last_words)
+        self.channel.note("begin", told)
         self._listening = asyncio.create_task(self._listen())
         self.built = await self._answer
 
     async def _start_process(self, channel: int) -> None:
-        fds = (channel, *(sock.fileno() for sock in self._sockets.values()))
+        sockets = {sock.fileno() for each in self._sockets for sock in each.values()}
+        fds = (channel, self._last_words, *sockets)
         command = (sys.executable, "-P", "-m", "angarium.node.worker", str(channel))
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -76,6 +85,11 @@ class Member:
             )
         except OSError as error:
             raise WorkerTrouble(f"cannot run {sys.executable}: {error.strerror or error}") from None
+
+    def _renew_last_words(self) -> None:
+        if self._last_words >= 0:
+            os.close(self._last_words)
+        self._last_words = os.memfd_create(f"last words of worker {self.number}")
 
     async def _listen(self) -> None:
         await self.channel.run()
@@ -87,6 +101,9 @@ class Member:
         if not self._answer.done():
             self._answer.set_result(msgspec.msgpack.decode(payload, type=Built))
 
+    def _on_pulse(self, payload: Payload) -> None:
+        self._pulse = msgspec.msgpack.decode(payload, type=Pulse)
+
     def _on_failed(self, payload: Payload) -> None:
         self._fail(msgspec.msgpack.decode(payload, type=str))
 
@@ -97,11 +114,11 @@ class Member:
 
     async def open(self, orders: Sequence[bytes]) -> None:
         """Let it serve; raises WorkerTrouble."""
-        self._listen_again()
         try:
-            await self.channel.call("open", orders)
+            await self.channel.call("open", Opening(orders, self.owed.told(time.monotonic())))
         except (CallFailed, ChannelClosed) as trouble:
             raise WorkerTrouble(str(trouble) or "it ended before it was ready") from None
+        self.owed.clear()
         self.is_ready = True
 
     async def ended(self) -> str:
@@ -110,28 +127,11 @@ class Member:
         status = await self._process.wait()
         self.is_ready = False
         self.channel.close()
-        if status < 0:
-            with suppress(ValueError):
-                return signal.Signals(-status).name
-        return f"status {status}"
-
-    def rest(self) -> None:
-        """Let the others have its connections: it will not be there soon."""
-        if not self._is_resting:
-            self._is_resting = True
-            for sock in self._own:
-                with suppress(OSError):
-                    sock.shutdown(socket.SHUT_RD)  # it listens no more, and keeps its address
-
-    def _listen_again(self) -> None:
-        if self._is_resting:
-            self._is_resting = False
-            for sock in self._own:
-                sock.listen(BACKLOG)
+        return story(status, self._pulse, self._last_words)
 
     def close_sockets(self) -> None:
         """Let nobody wait for this worker any more."""
-        for sock in self._sockets.values():
+        for sock in self._sockets[self.number].values():
             sock.close()
 
     def ask_to_stop(self) -> None:

@@ -1,13 +1,15 @@
 """What a node answers on its control socket: as one server would, whichever worker has what is asked for.
 
 Who only looks is answered by every worker that is there, and told which are not; so is who gives an order
-that stands by its selector, since a worker is told of those before it serves again. Who changes anything else
-is answered when every worker is there. An order that one worker refuses is said to be refused there.
+that stands by its selector, since a worker is told of those before it serves again, and who asks for what can
+wait for it (see `owed`). Who changes anything else is answered when every worker is there. An order that one
+worker refuses is said to be refused there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from secrets import token_hex
@@ -22,6 +24,7 @@ from angarium.admin.requests import own_requests
 from angarium.node.channel import CallFailed, ChannelClosed
 from angarium.node.crew import Crew, NotReady
 from angarium.node.member import Member
+from angarium.node.owed import can_wait
 from angarium.policy.reload import Result
 
 _LOOKING = ("list", "show", "find", "suspensions")
@@ -58,11 +61,25 @@ class _Office:
         """Ask all, and answer as one."""
         action = str(arguments.get("action", "list"))
         looks = action in _LOOKING or arguments.get("dry_run") is True
-        members = await self._members(changes=not (looks or _stands(action, arguments)))
+        stands = _stands(action, arguments)
+        members = await self._members(changes=not (looks or stands or can_wait(action, arguments)))
         if looks or len(members) == len(self._crew.members):
             return await self._ask_those(members, action, arguments)
-        async with self._crew.steady():  # nobody begins meanwhile who would not be told of the order
-            return await self._ask_those(self._crew.ready, action, arguments)
+        async with self._crew.steady():  # nobody begins meanwhile who would not be told of it
+            if stands:
+                return await self._ask_those(self._crew.ready, action, arguments)
+            return await self._ask_now_and_later(action, arguments)
+
+    async def _ask_now_and_later(self, action: str, arguments: Arguments) -> Any:
+        """Ask who is there, and see to it that the others are told before they serve."""
+        absent = [member for member in self._crew.members if not member.is_ready]
+        if full := [str(member.number) for member in absent if member.owed.is_full]:
+            raise RequestError(f"nothing was done: too much waits for worker {', '.join(full)} already")
+        asked = _for_all(action, arguments)
+        answer = await self._ask_those(self._crew.ready, action, asked)
+        for member in absent:
+            member.owed.add(asked, time.monotonic())
+        return answer
 
     async def _ask_those(self, members: Sequence[Member], action: str, arguments: Arguments) -> Any:
         limit = arguments.get("limit", MAX_ROWS)
@@ -90,7 +107,8 @@ class _Office:
             return await self._crew.all_ready()
         except NotReady as missing:
             if changes or not self._crew.ready:
-                raise RequestError(f"nothing was done: {missing}") from None
+                advice = "; suspend or hold what is meant until then" if self._crew.ready else ""
+                raise RequestError(f"nothing was done: {missing}{advice}") from None
             return self._crew.ready
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,10 +23,21 @@ class Begin(msgspec.Struct, frozen=True):
     """The main file."""
     hash: str
     """Of the configuration in force, which must be what the files say."""
-    sockets: Mapping[str, int]
-    """`listen` → the descriptor of its socket."""
+    sockets: Mapping[str, Sequence[int]]
+    """`listen` → the descriptors of its sockets, one for each worker by its number."""
+    last_words: int
+    """The descriptor of a file, for what the interpreter says at a fatal signal."""
     kept: _Kept
     """The sections that only a restart of the node changes."""
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What a worker is told before it serves."""
+
+    orders: Sequence[bytes]
+    """The operators' orders that the others have."""
+    requests: Sequence[Mapping[str, Any]]
+    """What was asked of the queue while it was not there."""
 
 
 class Built(msgspec.Struct, frozen=True):

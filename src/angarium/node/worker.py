@@ -7,9 +7,12 @@ supervisor says so; and it ends when it is told to, or when the supervisor is no
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import logging
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,9 +26,10 @@ from angarium.log.diagnostic import set_up
 from angarium.log.writer import LogError
 from angarium.net.tls import TlsError
 from angarium.node.channel import Call, CallError, Channel, ChannelClosed, Note, Payload, pack, read_note
+from angarium.node.ending import Pulse, resident_memory
 from angarium.node.leases import Answer
 from angarium.node.shares import Ledger
-from angarium.node.words import Begin, Built, keeping
+from angarium.node.words import Begin, Built, Opening, keeping
 from angarium.policy.config import ConfigError, Configuration
 from angarium.policy.load import load
 from angarium.policy.reload import Changing, keep_what_needs_restart, load_beside
@@ -35,6 +39,10 @@ from angarium.reception.keyring import Keyring
 from angarium.shard import Post, Shard
 from angarium.spool.errors import SpoolError
 
+log = logging.getLogger("angarium.node.worker")  # this module is a process's __main__
+
+BEAT = 1.0
+"""Seconds between two looks at itself."""
 CHANGED = "the files say something else than the configuration in force"
 
 _answers = msgspec.msgpack.Decoder(list[Answer])
@@ -52,13 +60,22 @@ class Worker:
             "prepare": self._prepare,
             "commit": self._commit,
         }
-        notes: dict[str, Note] = {"lease": self._lease, "stop": self._stop}
+        notes: dict[str, Note] = {"lease": self._lease, "stop": self._stop, "accept": self._accept}
         self.channel = Channel(sock, calls, notes)
         self._path = Path(begin.path)
         self._ledger = Ledger(lambda asks: self.channel.note("lease", asks))
-        sockets = {listen: socket.socket(fileno=fd) for listen, fd in begin.sockets.items()}
-        post = Post(number=begin.number, workers=begin.workers, shares=self._ledger)
-        self.shard = Shard(configuration, sockets, post=post)
+        distinct = {fd for fds in begin.sockets.values() for fd in fds}  # one that was passed is everybody's
+        made = {fd: socket.socket(fileno=fd) for fd in distinct}
+        self._sockets = {listen: [made[fd] for fd in fds] for listen, fds in begin.sockets.items()}
+        own = {listen: each[begin.number] for listen, each in self._sockets.items()}
+        post = Post(
+            number=begin.number,
+            workers=begin.workers,
+            shares=self._ledger,
+            others={listen: {*each} - {own[listen]} for listen, each in self._sockets.items()},
+            on_room=lambda listen, has_room: self.channel.note("room", (listen, has_room)),
+        )
+        self.shard = Shard(configuration, own, post=post)
         self.shard.writer.on_finished = lambda: self.channel.note("finished")
         self._requests = house_requests(self.shard)
         self._prepared: Configuration | None = None
@@ -86,12 +103,39 @@ class Worker:
         self.shard.ask_to_stop()
 
     async def _open(self, payload: Payload) -> None:
-        """Let the orders stand that others know of, and open the door."""
-        for packed in msgspec.msgpack.decode(payload, type=list[bytes]):
+        """Do what was asked meanwhile, let the orders stand that others know of, and open the door."""
+        opening = msgspec.msgpack.decode(payload, type=Opening)
+        for arguments in opening.requests:
+            await self._do_late(arguments)
+        for packed in opening.orders:
             order = decode_kept(packed)
             if isinstance(order, Order) and self.shard.orders.find(order.name) is None:
                 await self.shard.orders.give(order)
         self.shard.open()
+        self._beat()
+
+    async def _do_late(self, arguments: Mapping[str, Any]) -> None:
+        action = arguments.get("action")
+        try:
+            await self._requests["queue"](arguments)
+            log.info("%s, as was asked while this worker was not there: done", action)
+        except RequestError as error:
+            log.warning("%s, as was asked while this worker was not there: %s", action, error)
+
+    def _beat(self) -> None:
+        """Once a second: say what is being done, and look whether there is room for more."""
+        for listening in self.shard.listening:
+            listening.look()
+        sessions = sum(len(listening.sessions) for listening in self.shard.listening)
+        self.channel.note("pulse", Pulse(sessions, len(self.shard.scheduler), resident_memory()))
+        asyncio.get_running_loop().call_later(BEAT, self._beat)
+
+    def _accept(self, payload: Payload) -> None:
+        """Accept connections from the sockets of these workers."""
+        turn = msgspec.msgpack.decode(payload, type=dict[str, list[int]])
+        for listening in self.shard.listening:
+            listen = listening.listener.listen
+            listening.accept_from([self._sockets[listen][number] for number in turn[listen]])
 
     async def _orders(self, _: Payload | None = None) -> list[bytes]:
         """The operators' orders that stand."""
@@ -145,6 +189,7 @@ def main() -> None:
         begin = msgspec.msgpack.decode(read_note(sock), type=Begin)
     except ChannelClosed:
         sys.exit(1)
+    faulthandler.enable(begin.last_words, all_threads=False)
     set_up(name=f"angarium: worker {begin.number}")
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -167,7 +167,9 @@ class Reloader:
         allow_open_relay: bool = False,
         quiet: float = QUIET,
         notify: Callable[[str], object] = lambda _: None,
+        on_mended: Callable[[], object] = lambda: None,
     ) -> None:
+        """`on_mended` is told that files were touched and say what is in force."""
         self.configuration = configuration
         """In force."""
         self._path = path
@@ -175,6 +177,7 @@ class Reloader:
         self._allow_open_relay = allow_open_relay
         self._quiet = quiet
         self._notify = notify
+        self._on_mended = on_mended
         self._watch = FileWatch(self._on_change, quiet)
         self._busy = asyncio.Lock()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -226,6 +229,7 @@ class Reloader:
                     now = self.configuration.hash
                     log.info("the files are mended: they say again what is in force, configuration %s", now)
                 self._refused = {}
+                self._on_mended()
                 return
         if digests != self._refused:
             await self.reload(asked=False)
