@@ -23,8 +23,9 @@ CRLF = b"\r\n"
 HEAD = 64
 """Octets that are kept of a line longer than its bound."""
 
-_END = b"\r\n.\r\n"
-_DOT_LINE = re.compile(rb"\r\n\.")
+_FINAL = b".\r\n"
+_END = CRLF + _FINAL
+_DOT_LINE = CRLF + b"."
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 _NUL_DOT_LINE = re.compile(rb"(?:\A|(?<=\n))\0+\.\0*(?=\r\n|\Z)")  # one that begins with its dot gets stuffed
 
@@ -38,43 +39,66 @@ class Defect(Enum):
 
 
 class Input:
-    """The octets that came in and have not been taken yet."""
+    """The octets that came in and have not been taken yet.
 
-    __slots__ = ("_bound", "_data", "_dotted", "_dropped", "_overflowed", "_scanned")
+    What was received stays the object that it is; only where something has to wait for more is it copied.
+    """
+
+    __slots__ = ("_bound", "_dotted", "_dropped", "_overflowed", "_scanned", "_taken", "octets")
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self.octets: bytes | bytearray = b""
+        """What came in; empty as soon as everything was taken."""
+        self._taken = 0  # octets at its beginning that were taken already
         self._scanned = 0  # nothing before this position needs to be looked at again
-        self._dropped = 0  # octets of the current line or chunk that are gone already
+        self._dropped = 0  # octets of the current line that are gone already
         self._dotted = False  # content: a line that begins with a stuffed dot has come
         self._overflowed = False
         self._bound = 0
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self.octets) - self._taken
 
-    def append(self, data: bytes | bytearray | memoryview) -> None:
-        """Take in octets; they are copied."""
-        self._data += data
+    def append(self, data: Octets) -> None:
+        """Take in octets."""
+        if not self.octets:
+            self.octets = bytes(data)
+            return
+        if self._taken or type(self.octets) is bytes:
+            self._make_growable()
+        self.octets += data
+
+    def _make_growable(self) -> None:
+        """Keep what waits in one buffer of its own, so that octets which come one by one cost no more."""
+        self.octets = bytearray(self.octets)
+        del self.octets[: self._taken]
+        self._scanned -= self._taken
+        self._taken = 0
 
     def clear(self) -> None:
         """Forget everything that was not taken."""
-        self._data = bytearray()
-        self._scanned = self._dropped = 0
+        self._take_to(len(self.octets))
+        self._dropped = 0
+
+    def _take_to(self, position: int) -> None:
+        """What stands before `position` was taken."""
+        if position == len(self.octets):
+            self.octets = b""
+            position = 0
+        self._taken = self._scanned = position
 
     def take_line(self, bound: int) -> tuple[bytes, int] | None:
         """The next line without its CRLF, with its length; None while it is incomplete.
 
         Of a line longer than `bound` the first HEAD octets are exact and the rest may be missing.
         """
-        data = self._data
-        end = data.find(CRLF, self._scanned)
+        end = self.octets.find(CRLF, self._scanned)
         if end < 0:
             self._await_line_end(bound)
             return None
-        line, length = bytes(data[:end]), end + self._dropped
-        del data[: end + 2]
-        self._scanned = self._dropped = 0
+        line, length = bytes(self.octets[self._taken : end]), end - self._taken + self._dropped
+        self._take_to(end + len(CRLF))
+        self._dropped = 0
         return line, length
 
     @property
@@ -83,74 +107,86 @@ class Input:
         return self._dropped > 0
 
     def _await_line_end(self, bound: int) -> None:
-        data = self._data
-        if len(data) > bound + 1:  # one more: the last octet may be the CR of a line that just fits
-            self._dropped += len(data) - HEAD - 1
-            del data[HEAD:-1]
-        self._scanned = max(0, len(data) - 1)
+        length = len(self)
+        if length > bound + 1:  # one more: the last octet may be the CR of a line that just fits
+            self._dropped += length - HEAD - 1
+            self.octets = self.octets[self._taken : self._taken + HEAD] + self.octets[-1:]
+            self._taken = 0
+        self._scanned = max(self._taken, len(self.octets) - 1)
 
     def begin_content(self, limit: int) -> None:
-        """The next octets are content that ends with CRLF `.` CRLF, and has at most `limit` octets.
-
-        The CRLF of the DATA command counts as the one before a first line that begins with a dot.
-        """
-        self._data[:0] = CRLF
-        self._scanned = 0
+        """The next octets are content that ends with CRLF `.` CRLF, and has at most `limit` octets."""
         self._dotted = self._overflowed = False
         # Stuffing makes content longer by a third at most: above that it is certainly over the limit.
         self._bound = limit + limit // 3 + len(_END)
 
     def take_content(self, limit: int, line_length: int, *, fix: bool) -> bytes | Defect | None:
         """The whole content, unstuffed and checked; None while its end has not come."""
-        end = self._find_end()
-        if end < 0:
-            if len(self._data) > self._bound:
+        dot = self._find_final_dot()
+        if dot < 0:
+            if len(self) > self._bound:
                 self._discard_content()
             return None
-        content = self._cut_content(end + len(CRLF))
-        del self._data[: end + len(_END)]
-        self._scanned = 0
+        content = self._cut_content(dot)
+        self._take_to(dot + len(_FINAL))
         return Defect.TOO_BIG if self._overflowed else checked(content, limit, line_length, fix=fix)
 
-    def _find_end(self) -> int:
-        """Where the CRLF before the final dot stands, or -1. One scan serves the end and the unstuffing."""
-        data = self._data
+    def _find_final_dot(self) -> int:
+        """Where it stands, or -1. One scan serves the end and the unstuffing."""
         if not self._dotted:
-            match = _DOT_LINE.search(data, self._scanned)
-            if match is None:
-                self._scanned = max(self._scanned, len(data) - 2)
+            dot = self._find_dot()
+            if dot < 0:
                 return -1
-            self._scanned = match.start()
-            self._dotted = not _END.startswith(bytes(data[self._scanned : self._scanned + len(_END)]))
-        end = data.find(_END, self._scanned)
-        if end < 0 and self._dotted:
-            self._scanned = max(self._scanned, len(data) + 1 - len(_END))
-        return end
+            line = bytes(self.octets[dot : dot + len(_FINAL)])
+            if line == _FINAL:
+                return dot
+            self._dotted = not _FINAL.startswith(line)
+        return self._find_end()
 
-    def _cut_content(self, end: int) -> Canonical:
-        """What stands between the CRLF of the command and the final dot, unstuffed; `checked` comes next."""
+    def _find_dot(self) -> int:
+        """Where the first dot stands that begins a line, or -1."""
+        octets = self.octets
+        if self._scanned == self._taken and octets.startswith(b".", self._taken):
+            return self._taken  # the CRLF before it is that of the command
+        end = octets.find(_DOT_LINE, self._scanned)
+        if end < 0:
+            self._scanned = max(self._scanned, len(octets) - len(CRLF))
+            return -1
+        self._scanned = end
+        return end + len(CRLF)
+
+    def _find_end(self) -> int:
+        octets = self.octets
+        end = octets.find(_END, self._scanned)
+        if end < 0:
+            self._scanned = max(self._scanned, len(octets) + 1 - len(_END))
+            return -1
+        return end + len(CRLF)
+
+    def _cut_content(self, dot: int) -> Canonical:
+        """What stands before the final dot, unstuffed; `checked` comes next."""
         if self._dotted:
-            return Canonical(self._data[:end].replace(b"\r\n.", CRLF)[2:])
-        with memoryview(self._data) as view:
-            return Canonical(view[2:end])
+            stuffed = self.octets[self._taken : dot]
+            return Canonical(stuffed.removeprefix(b".").replace(_DOT_LINE, CRLF))
+        with memoryview(self.octets) as view:
+            return Canonical(view[self._taken : dot])
 
     def _discard_content(self) -> None:
         """Keep only what may be the beginning of the end."""
-        del self._data[: 1 - len(_END)]
+        self.octets = self.octets[1 - len(_END) :]
+        self._taken = self._scanned = 0
         self._overflowed = self._dotted = True
-        self._scanned = 0
 
     def begin_chunk(self, size: int) -> None:
         """The next `size` octets are a chunk of content (RFC 3030)."""
         self._bound = size
-        self._scanned = 0
 
     def take_chunk(self, into: bytearray | None) -> bool:
         """Move what has come of the chunk to `into` (None: drop it); tells whether the chunk is complete."""
-        size = min(self._bound, len(self._data))
+        size = min(self._bound, len(self))
         if into is not None:
-            into += self._data[:size]
-        del self._data[:size]
+            into += self.octets[self._taken : self._taken + size]
+        self._take_to(self._taken + size)
         self._bound -= size
         return self._bound == 0
 
@@ -248,6 +284,6 @@ def _canonical_part(part: Octets) -> bytes:
 
 
 def _stuffed(octets: bytes) -> Iterable[Octets]:
-    if _DOT_LINE.search(octets):
-        octets = octets.replace(b"\r\n.", b"\r\n..")
+    if _DOT_LINE in octets:
+        octets = octets.replace(_DOT_LINE, b"\r\n..")
     return (b".", octets) if octets[:1] == b"." else (octets,)
