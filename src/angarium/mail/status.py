@@ -57,18 +57,24 @@ class Reply:
     """The server closes the connection after it, whatever its code is."""
     full_text: str = field(init=False, repr=False, compare=False)
     """The text with the enhanced status code before every line (RFC 2034 section 4)."""
+    is_positive: bool = field(init=False, repr=False, compare=False)
+    """2yz: the command succeeded."""
+    is_refusal: bool = field(init=False, repr=False, compare=False)
+    """4yz or 5yz."""
+    closes: bool = field(init=False, repr=False, compare=False)
+    """The server closes the connection after this reply, as after every 421 (RFC 5321 section 3.8)."""
 
     def __post_init__(self) -> None:
-        """Put the enhanced status code before each line once, not each time that the reply is sent."""
+        """Work out once what is asked each time that the reply is sent."""
         full = self.text
         if self.enhanced is not None:
-            full = f"{self.enhanced} " + full.replace("\n", f"\n{self.enhanced} ")
-        object.__setattr__(self, "full_text", full)
-
-    @property
-    def is_positive(self) -> bool:
-        """2yz: the command succeeded."""
-        return 200 <= self.code < 300
+            status = f"{self.enhanced} "
+            full = status + full.replace("\n", "\n" + status)
+        keep = object.__setattr__
+        keep(self, "full_text", full)
+        keep(self, "is_positive", 200 <= self.code < 300)
+        keep(self, "is_refusal", 400 <= self.code < 600)
+        keep(self, "closes", self.code == 421 or self.disconnects)
 
     @property
     def is_intermediate(self) -> bool:
@@ -84,16 +90,6 @@ class Reply:
     def is_permanent(self) -> bool:
         """5yz: refused for good."""
         return 500 <= self.code < 600
-
-    @property
-    def is_refusal(self) -> bool:
-        """4yz or 5yz."""
-        return 400 <= self.code < 600
-
-    @property
-    def closes(self) -> bool:
-        """The server closes the connection after this reply, as after every 421 (RFC 5321 section 3.8)."""
-        return self.code == 421 or self.disconnects
 
     def __str__(self) -> str:
         return f"{self.code} {self.full_text}"

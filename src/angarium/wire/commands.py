@@ -66,7 +66,12 @@ def _syntax_error(text: str = "syntax error in command or arguments") -> Command
 
 def parse_command(line: bytes, offered: Extensions) -> Command:
     """Read one command line without its CRLF (BDAT is `parse_bdat`'s); raises CommandError."""
-    text = decode_line(line)
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise CommandError(reply(501, "5.5.2 command is not UTF-8"), "encoding") from None
+    if not text.isprintable() and _CONTROL.search(text):  # bare CR and LF among them
+        raise _syntax_error("control character in command")
     verb, _, argument = text.partition(" ")
     parse = _VERBS.get(verb.upper())
     if parse is not None:
@@ -74,17 +79,6 @@ def parse_command(line: bytes, offered: Extensions) -> Command:
     if _VERB.match(text) is None:
         raise _syntax_error()
     raise CommandError(reply(502, "5.5.1 command not implemented"), "unknown-command")
-
-
-def decode_line(line: bytes) -> str:
-    """Decode a command line and refuse control characters, bare CR and LF among them; raises CommandError."""
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        raise CommandError(reply(501, "5.5.2 command is not UTF-8"), "encoding") from None
-    if not text.isprintable() and _CONTROL.search(text):
-        raise _syntax_error("control character in command")
-    return text
 
 
 def parse_bdat(line: bytes) -> tuple[int, bool]:
@@ -110,11 +104,11 @@ def _mail(argument: str, offered: Extensions) -> Mail:
     match = _FROM.fullmatch(argument)
     if match is None:
         raise _syntax_error("MAIL takes FROM:<address>")
-    path, bare, parameters = match.group("path", "bare", "parameters")
+    path, bare, parameters = match.groups()
     read = mail_parameters(parameters, offered) if parameters else _NO_MAIL_PARAMETERS
     sender = None if path == "" else _mailbox(path or bare, "5.1.7 sender")
-    if not read.smtputf8:
-        require_ascii(argument)
+    if not (read.smtputf8 or argument.isascii()):
+        raise needs_smtputf8()
     return Mail(sender, read)
 
 
@@ -122,7 +116,7 @@ def _rcpt(argument: str, offered: Extensions) -> Rcpt:
     match = _TO.fullmatch(argument)
     if match is None:
         raise _syntax_error("RCPT takes TO:<address>")
-    path, bare, parameters = match.group("path", "bare", "parameters")
+    path, bare, parameters = match.groups()
     read = rcpt_parameters(parameters, offered) if parameters else _NO_RCPT_PARAMETERS
     if path is not None and path.lower() == "postmaster":
         return Rcpt(Address("postmaster", ""), read)
@@ -139,10 +133,9 @@ def _mailbox(text: str, what: str) -> Address:
         raise CommandError(reply(501, f"{what} address is not well formed"), "address") from None
 
 
-def require_ascii(text: str) -> None:
-    """Refuse what needs SMTPUTF8 where it was not asked for (RFC 6531 section 3.5); raises CommandError."""
-    if not text.isascii():
-        raise CommandError(reply(553, "5.6.7 this address needs SMTPUTF8 at MAIL"), "address")
+def needs_smtputf8() -> CommandError:
+    """What needs SMTPUTF8 stands where it was not asked for (RFC 6531 section 3.5)."""
+    return CommandError(reply(553, "5.6.7 this address needs SMTPUTF8 at MAIL"), "address")
 
 
 def _greeting_name(argument: str) -> str:
@@ -232,7 +225,8 @@ def _plain(command: Command) -> Callable[[str, Extensions], Command]:
     """A verb without arguments."""
 
     def parse(argument: str, _offered: Extensions) -> Command:
-        _nothing(argument)
+        if argument:
+            _nothing(argument)
         return command
 
     return parse

@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 from angarium.mail.address import Address
 from angarium.mail.status import Reply
 
 
-@dataclass(frozen=True, slots=True)
-class MailParameters:
+class MailParameters(Struct, frozen=True):
     """Parameters of MAIL; None, 0 and False where the client gave none."""
 
     size: int = 0
@@ -30,105 +31,90 @@ class MailParameters:
     """AUTH, decoded; `<>` where the client does not vouch for anybody (RFC 4954 section 5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RcptParameters:
+class RcptParameters(Struct, frozen=True):
     """Parameters of RCPT (RFC 3461): `notify` upper-case words, `orcpt` as `type;address`, decoded."""
 
     notify: tuple[str, ...] = ()
     orcpt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ehlo:
+class Ehlo(Struct, frozen=True):
     """EHLO with the name that the client gives itself."""
 
     domain: str
 
 
-@dataclass(frozen=True, slots=True)
-class Helo:
+class Helo(Struct, frozen=True):
     """HELO with the name that the client gives itself."""
 
     domain: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True):
     """MAIL FROM; the sender is None for the null reverse-path."""
 
     sender: Address | None
     parameters: MailParameters
 
 
-@dataclass(frozen=True, slots=True)
-class Rcpt:
+class Rcpt(Struct, frozen=True):
     """RCPT TO; the bare `<Postmaster>` has the domain ""."""
 
     address: Address
     parameters: RcptParameters
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Struct, frozen=True):
     """DATA: reply 354 to go on, or refuse the transaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A BDAT chunk that is not the last has come whole (RFC 3030); `size` is its own."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """The whole content of a message: unstuffed, canonical, and empty or ended by CRLF."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Rset:
+class Rset(Struct, frozen=True):
     """RSET."""
 
 
-@dataclass(frozen=True, slots=True)
-class Noop:
+class Noop(Struct, frozen=True):
     """NOOP."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quit:
+class Quit(Struct, frozen=True):
     """QUIT: reply 221; the receiver is closed afterwards."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vrfy:
+class Vrfy(Struct, frozen=True):
     """VRFY of something that looks like a user or a mailbox; it was not parsed."""
 
     argument: str
 
 
-@dataclass(frozen=True, slots=True)
-class Expn:
+class Expn(Struct, frozen=True):
     """EXPN of something that looks like a list."""
 
     argument: str
 
 
-@dataclass(frozen=True, slots=True)
-class Help:
+class Help(Struct, frozen=True):
     """HELP, perhaps on a subject."""
 
     argument: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartTls:
+class StartTls(Struct, frozen=True):
     """STARTTLS, with nothing behind it: reply 220, then shake hands, then `Receiver.restart`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # a Struct shows its fields to more than `repr`
 class Auth:
     """AUTH of an offered mechanism; `initial` is the decoded initial response, None where there was none."""
 
@@ -149,8 +135,7 @@ class AuthResponse:
         return "AuthResponse()"
 
 
-@dataclass(frozen=True, slots=True)
-class Xclient:
+class Xclient(Struct, frozen=True):
     """XCLIENT: what a proxy says of the connection that it has; reply 220. None: not said, or not known."""
 
     address: str | None = None
@@ -159,8 +144,7 @@ class Xclient:
     destination_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """What the receiver refuses by itself: record it, then send exactly `reply`."""
 
     reply: Reply
@@ -171,8 +155,7 @@ class Refused:
     `too-long`, `too-big`, `line-endings`, `long-line`, `cancelled`, `early-input`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnected:
+class Disconnected(Struct, frozen=True):
     """The client has gone, or the receiver has closed; `during` is the state in which it happened."""
 
     during: str

@@ -16,12 +16,13 @@ The shell pulls until NEED_DATA before it reads again; what it hands in beyond t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import ClassVar, Final
 
 from angarium.mail.status import Reply, reply
-from angarium.wire.commands import decode_base64, parse_bdat, parse_command, require_ascii
+from angarium.wire.commands import decode_base64, needs_smtputf8, parse_bdat, parse_command
 from angarium.wire.events import (
     NEED_DATA,
     Answerable,
@@ -39,10 +40,24 @@ from angarium.wire.events import (
     StartTls,
 )
 from angarium.wire.extensions import CommandError, Extensions
-from angarium.wire.framing import HEAD, Defect, Input, checked
-from angarium.wire.states import CLOSES, ENDS, OUT_OF_SEQUENCE, STATES, STAYS, STEPS, TRANSACTION, State, Step
+from angarium.wire.framing import CRLF, HEAD, Canonical, Defect, Input, checked
+from angarium.wire.states import (
+    CLOSED,
+    CLOSES,
+    CONTENT,
+    ENDS,
+    HANDSHAKE,
+    IN_TRANSACTION,
+    OUT_OF_SEQUENCE,
+    READY,
+    STATES,
+    STAYS,
+    STEPS,
+    TAKES_CONTENT,
+    State,
+    Step,
+)
 
-_WITH_CONTENT = frozenset({State.CONTENT, State.CHUNKS})
 _MAX_REPLY_TEXT = 500  # octets a line, so that code and CRLF fit 512: RFC 5321 section 4.5.3.1.5
 _SKIPPED = 64 * 1024 * 1024  # octets beyond the limit that are read to stay in step with a client
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -86,7 +101,7 @@ class Receiver:
         self.extensions = extensions
         self.state = State.CONNECTED
         self._input = Input()
-        self._output: list[bytes] = []
+        self._output = b""
         self._pending: Answerable | None = None
         self._step: Step = STAYS
         self._eof = False
@@ -101,9 +116,9 @@ class Receiver:
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take in octets. Between STARTTLS and TLS they close the session (RFC 3207 section 5)."""
-        if self.state is State.HANDSHAKE:
+        if self.state is HANDSHAKE:
             self._close()
-        if self.state is not State.CLOSED:
+        if self.state is not CLOSED:
             self._input.append(data)
 
     def receive_eof(self) -> None:
@@ -118,12 +133,12 @@ class Receiver:
     @property
     def in_transaction(self) -> bool:
         """Whether MAIL was accepted and the transaction has not ended."""
-        return self.state in TRANSACTION or self.state is State.CONTENT
+        return self.state in IN_TRANSACTION
 
     @property
     def takes_content(self) -> bool:
         """Whether what comes next is content, or belongs to it."""
-        return self.state in _WITH_CONTENT or self._chunk is not None
+        return self.state in TAKES_CONTENT or self._chunk is not None
 
     @property
     def held(self) -> int:
@@ -133,7 +148,7 @@ class Receiver:
     @property
     def is_closed(self) -> bool:
         """Whether the session is over: send what is left, then close the connection."""
-        return self.state is State.CLOSED
+        return self.state is CLOSED
 
     # What it says
 
@@ -141,32 +156,26 @@ class Receiver:
         """The next thing the client said. Raises RuntimeError while an event waits for its reply."""
         if self._pending is not None:
             raise RuntimeError(f"{type(self._pending).__name__} waits for its reply")
-        event = self._understand()
-        if event is None:
-            return self._nothing()
-        self._pending = event
-        return event
+        if self._input.octets:
+            read = self._READERS[self.state] if self._chunk is None else Receiver._read_chunk
+            self._pending = read(self)
+        return self._nothing() if self._pending is None else self._pending
 
     def _nothing(self) -> Event:
-        if self.state is State.CLOSED or self._eof:
+        if self.state is CLOSED or self._eof:
             return Disconnected(self.state.value)
         return NEED_DATA
 
-    def _understand(self) -> Answerable | None:
-        if self._chunk is not None:
-            return self._read_chunk()
-        if self.state is State.CONTENT:
-            return self._read_content()
-        if self.state is State.AUTH:
-            return self._read_auth_response()
-        return self._read_command() if self.state in STATES else None
+    def _wait(self) -> None:
+        """Nothing is understood now."""
 
     def _read_command(self) -> Answerable | None:
-        taken = self._input.take_line(self.limits.auth_line)
+        limits = self.limits
+        taken = self._input.take_line(limits.auth_line)
         if taken is None:
             return None
         line, length = taken
-        if length > self.limits.line_length and (length > self.limits.auth_line or not _is_auth(line)):
+        if length > limits.line_length and (length > limits.auth_line or not _is_auth(line)):
             return self._refused(CommandError(reply(500, "5.2.3 line too long"), "too-long"), line[:HEAD])
         try:
             if line[:4].upper() == b"BDAT" and not line[4:5].isalnum():
@@ -176,29 +185,30 @@ class Receiver:
         except CommandError as error:
             return self._refused(error, line)
         self._secrets_may_follow = type(command) is Auth
-        self._step = STEPS.get(type(command), STAYS)
+        self._step = STEPS[type(command)]
         return command
 
     def _check(self, command: Command, line: bytes) -> None:
         """Refuse what stands at the wrong place; raises CommandError."""
-        self._check_sequence(type(command))
+        if type(command) not in STATES[self.state]:
+            raise self._out_of_sequence(type(command))
         if type(command) is Mail:
             if command.parameters.size > self.limits.message_size:
                 raise CommandError(*_DEFECTS[Defect.TOO_BIG])
+            self._smtputf8 = command.parameters.smtputf8
         elif type(command) is Rcpt:
-            if not self._smtputf8:
-                require_ascii(line.decode())
+            if not (self._smtputf8 or line.isascii()):
+                raise needs_smtputf8()
         elif type(command) is Auth and self._authenticated:
             raise CommandError(reply(503, "5.5.1 this session has authenticated already"), "sequence")
         elif type(command) is StartTls and len(self._input):
             raise CommandError(reply(421, "4.7.0 input came together with STARTTLS"), "early-input")
 
-    def _check_sequence(self, kind: type[Answerable]) -> None:
-        if kind not in STATES[self.state]:
-            text = OUT_OF_SEQUENCE[Rcpt if kind in {Data, Chunk} and self.state is State.READY else kind]
-            if self.state is State.CHUNKS and kind in {Rcpt, Data}:
-                text = "5.5.0 the content has begun with BDAT"
-            raise CommandError(reply(503, text), "sequence")
+    def _out_of_sequence(self, kind: type[Answerable]) -> CommandError:
+        text = OUT_OF_SEQUENCE[Rcpt if kind in {Data, Chunk} and self.state is READY else kind]
+        if self.state is State.CHUNKS and kind in {Rcpt, Data}:
+            text = "5.5.0 the content has begun with BDAT"
+        return CommandError(reply(503, text), "sequence")
 
     def _refused(self, error: CommandError, line: bytes, step: Step = STAYS) -> Refused:
         self._step = step
@@ -249,7 +259,8 @@ class Receiver:
         try:
             if not self.extensions.chunking:
                 raise CommandError(reply(502, "5.5.1 BDAT is not offered"), "not-offered")
-            self._check_sequence(Chunk)
+            if Chunk not in STATES[self.state]:
+                raise self._out_of_sequence(Chunk)
             if len(self._chunks) + size > self.limits.message_size:
                 raise CommandError(*_DEFECTS[Defect.TOO_BIG])
         except CommandError as error:
@@ -273,9 +284,9 @@ class Receiver:
         return Chunk(size)
 
     def _chunked_content(self) -> bytes | Defect:
-        content, self._chunks = bytes(self._chunks), bytearray()
-        if content and not content.endswith(b"\n"):
-            content += b"\r\n"
+        if self._chunks and not self._chunks.endswith(b"\n"):
+            self._chunks += CRLF
+        content, self._chunks = Canonical(self._chunks), bytearray()
         limits = self.limits
         return checked(content, limits.message_size + 2, limits.line_length, fix=limits.fix_line_endings)
 
@@ -287,8 +298,8 @@ class Receiver:
         After `restart` it answers XCLIENT.
         """
         self._pending = None
-        self.state = State.READY if answer.code == 220 else State.CLOSED
-        self._queue(answer.code, answer.full_text)
+        self.state = READY if answer.code == 220 else CLOSED
+        self._output += _wire(answer.code, answer.full_text)
 
     def send_ehlo(self, hostname: str) -> None:
         """Accept the pending EHLO and say what is offered."""
@@ -298,32 +309,23 @@ class Receiver:
         """Answer the pending event; without one only 421 may be said (RuntimeError for anything else)."""
         if self._pending is None and not answer.closes:
             raise RuntimeError("no event waits for a reply")
-        self._queue(answer.code, answer.full_text)
-        self._settle(answer)
-
-    def _settle(self, answer: Reply) -> None:
-        """Move the state machine."""
-        event, self._pending = self._pending, None
+        self._pending = None
+        self._output += _wire(answer.code, answer.full_text)
         self._authenticated |= answer.code == 235
         success, more, refusal = self._step
         step = success if answer.is_positive else more if answer.is_intermediate else refusal
-        if answer.closes or step is State.CLOSED:
+        if answer.closes or step is CLOSED:
             self._close()
         elif step is not None:
-            self._enter(step, event)
+            self._enter(step)
 
-    def _enter(self, state: State, event: Answerable | None) -> None:
+    def _enter(self, state: State) -> None:
+        """Move the state machine."""
         self.state = state
-        if state is State.READY:
-            self._reset()
-        elif state is State.CONTENT:
+        if state is READY:
+            self._chunks = bytearray()
+        elif state is CONTENT:
             self._input.begin_content(self.limits.message_size)
-        elif type(event) is Mail:
-            self._smtputf8 = event.parameters.smtputf8
-
-    def _reset(self) -> None:
-        self._smtputf8 = False
-        self._chunks = bytearray()
 
     def close(self) -> None:
         """End the session: what was answered is still sent, and nothing more is understood."""
@@ -331,11 +333,10 @@ class Receiver:
         self._close()
 
     def _close(self) -> None:
-        self.state = State.CLOSED
+        self.state = CLOSED
         self._input.clear()
         self._chunk = None
-        self._reset()
-        self._reset()
+        self._chunks = bytearray()
 
     def restart(self, extensions: Extensions) -> None:
         """TLS has begun, or XCLIENT was answered 220: forget everything learnt, offer `extensions`.
@@ -344,17 +345,22 @@ class Receiver:
         """
         self.extensions = extensions
         self._authenticated = self._secrets_may_follow = False
-        self._reset()
-        if self.state is not State.CLOSED:
-            self.state = State.READY
+        self._chunks = bytearray()
+        if self.state is not CLOSED:
+            self.state = READY
 
     def data_to_send(self) -> bytes:
         """All replies queued since the last call; write them at once."""
-        output, self._output = self._output, []
-        return output[0] if len(output) == 1 else b"".join(output)
+        output, self._output = self._output, b""
+        return output
 
-    def _queue(self, code: int, text: str) -> None:
-        self._output.append(_wire(code, text))
+    _READERS: ClassVar[dict[State, Callable[[Receiver], Answerable | None]]] = {
+        **dict.fromkeys(State, _wait),
+        **dict.fromkeys(STATES, _read_command),
+        State.CONTENT: _read_content,
+        State.AUTH: _read_auth_response,
+    }
+    """Who reads what comes in each state, unless a chunk is coming."""
 
 
 @lru_cache(maxsize=512)

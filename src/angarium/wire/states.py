@@ -54,10 +54,19 @@ class State(Enum):
     CLOSED = "closed"
 
 
-_ANYWHERE = {Ehlo, Helo, Rset, Noop, Quit, Vrfy, Expn, Help, StartTls}
-TRANSACTION = frozenset({State.MAIL, State.RCPT, State.CHUNKS})
+CONTENT: Final = State.CONTENT
+READY: Final = State.READY
+CLOSED: Final = State.CLOSED
+HANDSHAKE: Final = State.HANDSHAKE
+"""Members by names of their own: asked of the enumeration, each costs as much as a call."""
 
-STATES: Final = {
+_ANYWHERE: Final[set[type[Answerable]]] = {Ehlo, Helo, Rset, Noop, Quit, Vrfy, Expn, Help, StartTls}
+IN_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.CHUNKS, State.CONTENT})
+"""MAIL was accepted, and the transaction has not ended."""
+TAKES_CONTENT: Final = frozenset({State.CONTENT, State.CHUNKS})
+"""What comes next is content, or belongs to it."""
+
+STATES: Final[dict[State, set[type[Answerable]]]] = {
     State.READY: _ANYWHERE | {Mail, Auth, Xclient},
     State.MAIL: _ANYWHERE | {Rcpt},
     State.RCPT: _ANYWHERE | {Rcpt, Data, Chunk},
@@ -67,6 +76,8 @@ STATES: Final = {
 
 Step = tuple[State | None, State | None, State | None]
 CLOSES: Final[Step] = (State.CLOSED, State.CLOSED, State.CLOSED)
+ENDS: Final[Step] = (State.READY, State.READY, State.READY)
+STAYS: Final[Step] = (None, None, None)
 STEPS: Final[dict[type[Answerable], Step]] = {
     Ehlo: (State.READY, None, None),
     Helo: (State.READY, None, None),
@@ -74,18 +85,16 @@ STEPS: Final[dict[type[Answerable], Step]] = {
     Rcpt: (State.RCPT, None, None),
     Data: (State.READY, State.CONTENT, State.READY),
     Chunk: (State.CHUNKS, State.READY, State.READY),
-    Content: (State.READY, State.READY, State.READY),
+    Content: ENDS,
     Rset: (State.READY, None, None),
     Quit: CLOSES,
     StartTls: (State.HANDSHAKE, None, None),
     Auth: (State.READY, State.AUTH, State.READY),
     AuthResponse: (State.READY, State.AUTH, State.READY),
     Xclient: (State.READY, None, None),
+    **dict.fromkeys((Noop, Vrfy, Expn, Help), STAYS),
 }
-"""Where an answer leads: 2yz, 3yz, refusal; None, or not listed: the state stays. 421 always closes."""
-
-STAYS: Final[Step] = (None, None, None)
-ENDS: Final[Step] = (State.READY, State.READY, State.READY)
+"""Where an answer leads: 2yz, 3yz, refusal; None: the state stays. 421 always closes."""
 
 OUT_OF_SEQUENCE: Final[dict[type[Answerable], str]] = {
     Mail: "5.5.0 a transaction is open already; RSET ends it",
@@ -113,5 +122,5 @@ def _name(kind: type[Answerable]) -> str:
 def _cell(state: State, kind: type[Answerable]) -> str:
     if kind not in STATES[state]:
         return "503"
-    steps = STEPS.get(kind, STAYS)
+    steps = STEPS[kind]
     return "/".join("-" if step is None else step.value for step in steps).replace("-/-/-", "-")
