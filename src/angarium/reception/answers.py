@@ -73,6 +73,7 @@ async def _starttls(session: Session, event: events.StartTls) -> Reply:
 
 
 async def _auth(session: Session, event: events.Auth) -> Reply:
+    session.guard.before_auth()
     session.exchange = Exchange(session, event.mechanism)
     return await session.exchange.step(event.initial)
 

@@ -23,18 +23,19 @@ class Calls:
     def __init__(self) -> None:
         self._of_session: dict[str, HandlerCall] = {}
         self._of_transaction: list[HandlerCall] = []
-        self._of_command: list[HandlerCall] = []
+        self.of_command: list[HandlerCall] = []
+        """Those about the command at hand, and about the last one until the next begins."""
         self._is_kept = True
         """Whether the command at hand was accepted, as far as is known."""
 
     def told(self) -> list[HandlerCall]:
         """Those that a record made now has."""
-        return [*self._of_session.values(), *(self._of_transaction + self._of_command)[-MAX_REMEMBERED:]]
+        return [*self._of_session.values(), *(self._of_transaction + self.of_command)[-MAX_REMEMBERED:]]
 
     def add(self, call: HandlerCall) -> None:
         """A handler has answered."""
-        self._of_command.append(call)
-        del self._of_command[:-MAX_REMEMBERED]
+        self.of_command.append(call)
+        del self.of_command[:-MAX_REMEMBERED]
 
     def end_command(self, *, accepted: bool) -> None:
         """The command at hand was answered; what was asked about it is told until the next one begins."""
@@ -42,23 +43,20 @@ class Calls:
 
     def begin_command(self) -> None:
         """The next command: what was asked about the last one is kept if that was accepted."""
-        if self._of_command:
-            self._settle()
-        self._is_kept = True
-
-    def _settle(self) -> None:
-        for call in self._of_command if self._is_kept else ():
+        for call in self.of_command if self._is_kept else ():
             if call.event in OF_SESSION:
                 self._of_session.pop(call.event, None)
                 self._of_session[call.event] = call
             else:
                 self._of_transaction.append(call)
         del self._of_transaction[:-MAX_REMEMBERED]
-        self._of_command = []
+        self.of_command = []
+        self._is_kept = True
 
     def end_transaction(self) -> None:
         """What was asked about this transaction is told no more."""
-        self._settle()
+        if self.of_command:
+            self.begin_command()
         self._of_transaction = []
 
     def forget(self) -> None:

@@ -66,14 +66,15 @@ def limit_of(answer: Reply, event: events.Answerable | None) -> str | None:
 class Guard:
     """The limits of one session."""
 
-    __slots__ = ("_auth_failures", "_begun", "_claimed", "_content_octets", "_content_since", "_messages",
-                 "_network", "_overflows", "_refused", "_sequence_errors", "_session", "_syntax_errors",
-                 "_watch")  # fmt: skip
+    __slots__ = ("_auth_failures", "_begun", "_content_octets", "_content_since", "_messages", "_network",
+                 "_now", "_overflows", "_refused", "_sequence_errors", "_session", "_syntax_errors", "_watch",
+                 "claimed")  # fmt: skip
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._watch = session.door.watch
-        self._begun = _now()
+        self._now = asyncio.get_running_loop().time  # a clock that only goes forward, in seconds
+        self._begun = self._now()
         self._network: NetworkKey | None = None
         self._messages = 0
         self._auth_failures = 0
@@ -83,7 +84,8 @@ class Guard:
         self._sequence_errors = 0
         self._content_since: float | None = None
         self._content_octets = 0
-        self._claimed = 0
+        self.claimed = 0
+        """Octets of content that the session holds, as far as was said."""
 
     # Who is here
 
@@ -115,7 +117,7 @@ class Guard:
     def patience(self) -> float:
         """Seconds to wait for the client's next octets."""
         options = self._session.options
-        left = self._begun + options.max_session_duration - _now()
+        left = self._begun + options.max_session_duration - self._now()
         if left <= 0:
             raise LimitReached("max_session_duration", "this session has lasted too long")
         return min(options.client_timeout, left)
@@ -129,16 +131,12 @@ class Guard:
             raise LimitReached("max_messages_per_connection", text, "4.5.3")
         self._messages += 1
 
-    def before(self, event: events.Answerable) -> None:
-        """Look at a command before it is carried out."""
-        if isinstance(event, events.Auth):
-            self._before_auth()
-
-    def _before_auth(self) -> None:
+    def before_auth(self) -> None:
+        """Look at how often the client's network has failed, before it may try again."""
         options = self._session.options
         if self._session.is_trusted:
             return
-        failures = self._watch.auth_failures.count(self._key(), _now())
+        failures = self._watch.auth_failures.count(self._key(), self._now())
         if failures >= options.max_auth_failures_per_network:
             text = "too many failed AUTH attempts from your network; try again later"
             raise LimitReached("max_auth_failures_per_network", text)
@@ -158,7 +156,7 @@ class Guard:
         if answer.is_permanent:
             self._auth_failures += 1
             if not self._session.is_trusted:
-                self._watch.auth_failures.add(self._key(), _now())
+                self._watch.auth_failures.add(self._key(), self._now())
             if self._auth_failures >= self._session.options.max_auth_failures:
                 raise LimitReached("max_auth_failures", "too many failed AUTH attempts")
 
@@ -175,7 +173,7 @@ class Guard:
             raise LimitReached("max_refused_recipients", "too many refused recipients")
         if session.is_trusted:
             return
-        key, now = self._key(), _now()
+        key, now = self._key(), self._now()
         self._watch.refused_recipients.add(key, now)
         if self._watch.refused_recipients.count(key, now) > options.max_refused_recipients_per_network:
             text = "too many refused recipients from your network; try again later"
@@ -203,7 +201,7 @@ class Guard:
 
     def receive_content(self, octets: int) -> None:
         """Look at how long content takes to come."""
-        now = _now()
+        now = self._now()
         if self._content_since is None:
             self._content_since, self._content_octets = now, 0
         self._content_octets += octets
@@ -213,10 +211,10 @@ class Guard:
 
     def hold_content(self, octets: int) -> None:
         """The session holds so many octets of content now, whichever way they came."""
-        more = octets - self._claimed
+        more = octets - self.claimed
         if not more:
             return
-        self._claimed = octets
+        self.claimed = octets
         self._watch.content.take(more)
         if more > 0 and self._watch.content.used > self._watch.content.total:
             raise LimitReached("content_memory", "too much mail is being received at once; try again later")
@@ -224,8 +222,9 @@ class Guard:
     def end_content(self) -> None:
         """The transaction is over, and its content no longer held."""
         self._content_since = None
-        self._watch.content.give_back(self._claimed)
-        self._claimed = 0
+        if self.claimed:
+            self._watch.content.give_back(self.claimed)
+            self.claimed = 0
 
 
 def _is_auth(event: events.Answerable) -> bool:
@@ -233,8 +232,3 @@ def _is_auth(event: events.Answerable) -> bool:
     if isinstance(event, events.Refused):
         return event.why == "syntax" and event.line.endswith(SECRET)
     return isinstance(event, events.Auth | events.AuthResponse)
-
-
-def _now() -> float:
-    """A clock that only goes forward, in seconds."""
-    return asyncio.get_running_loop().time()

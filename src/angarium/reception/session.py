@@ -33,7 +33,7 @@ from angarium.wire.events import Disconnected, NeedData
 from angarium.wire.extensions import Extensions
 from angarium.wire.proxy import begins_header
 from angarium.wire.receiver import Receiver
-from angarium.wire.states import State
+from angarium.wire.states import HANDSHAKE, IN_TRANSACTION
 
 log = logging.getLogger(__name__)
 
@@ -103,12 +103,12 @@ class Session:
         receiver, answered = self.receiver, 0
         while True:
             event = receiver.next_event()
-            if isinstance(event, NeedData):
+            if type(event) is NeedData:
                 self._send()
                 if self.stream.must_drain:
                     await self._flush()
                 await self._listen()
-            elif isinstance(event, Disconnected):
+            elif type(event) is Disconnected:
                 await self._flush()
                 return
             else:
@@ -119,27 +119,30 @@ class Session:
                     await asyncio.sleep(0)  # other sessions come first now
 
     async def _listen(self) -> None:
-        if self._is_stopping and not self.receiver.takes_content:
-            self.receiver.send(reply(421, f"4.3.2 {self.options.hostname} shutting down"))
+        receiver, guard = self.receiver, self.guard
+        takes_content = receiver.takes_content
+        if self._is_stopping and not takes_content:
+            receiver.send(reply(421, f"4.3.2 {self.options.hostname} shutting down"))
             return
-        self.guard.hold_content(self.receiver.held)
+        if takes_content or guard.claimed:
+            guard.hold_content(receiver.held)
         self._waits = True
         try:
-            data = await self.stream.receive(self.guard.patience())
+            data = await self.stream.receive(guard.patience())
         except TimedOut:
-            self.guard.patience()
+            guard.patience()
             raise
         finally:
             self._waits = False
         if not data:
-            self.receiver.receive_eof()
+            receiver.receive_eof()
             return
-        if self.receiver.takes_content:
-            self.guard.receive_content(len(data))
+        if takes_content:
+            guard.receive_content(len(data))
         if self._opening is not None:
             self._hear_opening(data)
         self.has_spoken = True
-        self.receiver.receive_data(data)
+        receiver.receive_data(data)
 
     def _hear_opening(self, data: bytes) -> None:
         """Refuse who begins with a PROXY header, in however many pieces it comes."""
@@ -190,10 +193,10 @@ class Session:
     async def _answer(self, event: events.Answerable) -> None:
         if self.door.configuration is not self._configuration:
             self._take_configuration()
-        self.handlers.calls.begin_command()
-        limit = None
+        calls, limit = self.handlers.calls, None
+        if calls.of_command:
+            calls.begin_command()
         try:
-            self.guard.before(event)
             answer = await ANSWERS[type(event)](self, event)
             if answer is not None and answer.is_refusal:
                 self.guard.after(event, answer)
@@ -204,18 +207,23 @@ class Session:
         except Exception:
             log.exception("session %s: %s cost a surprise", self.ident, type(event).__name__)
             answer = SURPRISE
-        self.handlers.calls.end_command(accepted=answer is None or not answer.is_refusal)
-        if answer is not None:
-            if answer.is_refusal:
-                record_refusal(self, answer, event, limit)
+        if calls.of_command:
+            calls.end_command(accepted=answer is None or not answer.is_refusal)
+        if answer is not None and answer.is_refusal:
+            self._refuse_command(event, answer, limit)
+        elif answer is not None:
             self.receiver.send(answer)
-            if _asks_for_trust(event):
-                self.receiver.close()
-        if self.receiver.state is State.HANDSHAKE:
+        if self.receiver.state is HANDSHAKE:
             await self._flush()
             await encrypt(self)
-        if self.transaction is not None and not self.receiver.in_transaction:
+        if self.transaction is not None and self.receiver.state not in IN_TRANSACTION:
             self._end_transaction()
+
+    def _refuse_command(self, event: events.Answerable, answer: Reply, limit: str | None) -> None:
+        record_refusal(self, answer, event, limit)
+        self.receiver.send(answer)
+        if _asks_for_trust(event):
+            self.receiver.close()
 
     def _end_transaction(self) -> None:
         self.transaction = None

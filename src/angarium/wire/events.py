@@ -6,7 +6,7 @@ Every value is frozen. An event other than NEED_DATA and Disconnected waits for 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
 from msgspec import Struct
 
@@ -155,12 +155,14 @@ class Refused(Struct, frozen=True):
     `too-long`, `too-big`, `line-endings`, `long-line`, `cancelled`, `early-input`."""
 
 
+@final
 class Disconnected(Struct, frozen=True):
     """The client has gone, or the receiver has closed; `during` is the state in which it happened."""
 
     during: str
 
 
+@final
 class NeedData:
     """Nothing can be said before more octets come."""
 
