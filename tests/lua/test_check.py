@@ -164,6 +164,68 @@ def test_wrong_values() -> None:
     assert "10.0.0.0/8" in found[0]
 
 
+def test_everything_is_told_at_once() -> None:
+    """What only running or reading the declarations finds is told beside what reading the file finds."""
+    found = problems(
+        "kumo.sleep(1)\n"
+        "kumo.start_esmtp_listener {\n  listen = 'nowhere', hostnam = 'x',\n  relay_hosts = { 'foo/9' } }\n"
+        "require('policy-extras.queue'):setup { 'absent.toml' }\n"
+        "angarium.configure { workers = 'many' }\n"
+    )
+    assert [line.partition(":")[0] for line in found] == ["1", "3", "3", "4", "5", "6"]
+    assert "kumo.sleep is not available" in found[0]
+    assert "'nowhere' has no port" in found[1]
+    assert "did you mean hostname?" in found[2]
+    assert "'foo/9' is not" in found[3]
+    assert "cannot read absent.toml" in found[4]
+    assert "'many'" in found[5]
+
+
+def test_an_error_beside_what_is_not_here() -> None:
+    """The file is run on over what is not here, so that its own errors are told too."""
+    assert [line.partition(":")[0] for line in problems("kumo.sleep(1)\nerror('boom')\n")] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ("kumo.reject(250, 'x')", "kumo.reject takes a code from 400 to 599, not 250"),
+        ("kumo.disconnect(5, 'x')", "kumo.disconnect takes a code from 400 to 599, not 5"),
+        ("kumo.reject(550)", "kumo.reject takes a code and a text"),
+        ("kumo.reject()", "kumo.reject takes a code and a text"),
+        ("kumo.reject(550, '')", "kumo.reject takes a text that says why"),
+        ("conn_meta:get_meta()", "conn_meta:get_meta takes a name"),
+    ],
+)
+def test_calls_that_would_fail_at_night(call: str, text: str) -> None:
+    """A refusal without a code or a text, and a look-up without a name, are told with their line."""
+    [found] = problems(f"kumo.on('smtp_server_ehlo', function(domain, conn_meta)\n  {call}\nend)\n")
+    assert found.startswith(f"2: {text}")
+
+
+def test_calls_that_are_right() -> None:
+    """Codes and texts that are worked out are left to the handler."""
+    text = """\
+kumo.on('smtp_server_ehlo', function(domain, conn_meta)
+  local code = 400 + 50
+  if domain == 'a' then kumo.reject(code, 'x' .. domain) end
+  if domain == 'b' then kumo.reject(550, conn_meta:get_meta('why') or 'no') end
+  if domain == 'c' then kumo.reject(500 + 50, domain) end
+end)
+"""
+    assert problems(text) == []
+
+
+@pytest.mark.parametrize("text", ["", "-- nothing yet\n", "local kumo = require 'kumo'\n"])
+def test_a_file_without_a_listener(text: str) -> None:
+    """What is missing is asked for in Lua."""
+    Path("init.lua").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load("init.lua")
+    [found] = caught.value.problems
+    assert found.text.startswith("nothing to listen on: write kumo.start_esmtp_listener {")
+
+
 def test_a_module_beside_the_file() -> None:
     """A module of the operator's own is read too, and told by its own name."""
     found = problems(

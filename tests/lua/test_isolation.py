@@ -1,6 +1,7 @@
 """Issue 8, demand 5: what a policy in Lua cannot do, and what it may use."""
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +130,15 @@ def test_memory() -> None:
 def test_what_runs_in_c(text: str) -> None:
     """Loops inside Lua's own functions count like instructions."""
     assert raised(text).is_broken
+
+
+@pytest.mark.parametrize("expression", ["a < b", "a == b", "a .. b"])
+def test_long_texts_count_by_the_clock(expression: str) -> None:
+    """Comparing and joining long texts is one instruction each: the time that it takes ends it."""
+    text = "local a = ('x'):rep(1024):rep(1024) local b = a .. 'y' a = a .. 'x'\n"
+    begun = time.process_time()
+    assert raised(f"{text}while true do local x = {expression} end").is_broken
+    assert time.process_time() - begun < 1.5
 
 
 @pytest.mark.parametrize(

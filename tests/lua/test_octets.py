@@ -64,7 +64,7 @@ def test_queue_headers(mta: MakeMta) -> None:
 @pytest.mark.parametrize("call", ["550", "550, {1}", "'550', 'x'", "550.5, 'x'", "200, 'x'", "450, ''"])
 def test_what_reject_does_not_take(mta: MakeMta, call: str) -> None:
     """A reject that is none is an error of the handler's, with the line of the call."""
-    text = f"kumo.on('smtp_server_ehlo', function()\n  kumo.reject({call})\nend)\n"
+    text = f"kumo.on('smtp_server_ehlo', function()\n  kumo.reject(table.unpack {{ {call} }})\nend)\n"
     server = mta({"init.lua": INIT + text})
     session = server.session(helo=None)
     assert session.say("EHLO x.example").code == 451

@@ -122,7 +122,7 @@ end
 -- Patterns --------------------------------------------------------------------------------------------
 -- Lua's matcher takes up to 2^(items with ?) * length^(items with * + -, and one more unless anchored) steps.
 local STEPS = 1e7
-local STEPS_IRREGULAR = 1e9
+local STEPS_IRREGULAR = 2e8 -- a quarter of a second
 local STEPS_UNNOTICED = 1e4
 local LONG = 200
 local known, count_known = {}, 0

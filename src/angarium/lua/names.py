@@ -26,6 +26,13 @@ _GIVEN = {**_KINDS, "sender": "address", "recipient": "address"}
 _ADDRESSES = frozenset(
     f"msg:{name}" for name in ("sender", "recipient", "from_header", "to_header", "get_address_header")
 )
+_NAMING = frozenset(
+    {
+        *("get_meta", "set_meta", "get_first_named_header_value", "get_all_named_header_values"),
+        *("get_address_header", "prepend_header", "remove_all_named_headers"),
+    }
+)
+"""Methods whose first argument is a name."""
 _FIELDS = ("user", "domain", "email", "name")
 _MODULES = {f"policy-extras.{name}": name for name in ("listener_domains", "queue", "sources")}
 _NOTHING = Token("mark", "", 0)
@@ -133,6 +140,9 @@ class Names:
             name = self._at(end + 1)
             is_method = self._at(end).value == ":"
             text = _unknown(kind, name.value, is_method=is_method)
+            is_bare = self._at(end + 2).value == "(" and self._at(end + 3).value == ")"
+            if text is None and is_bare and name.value in _NAMING:
+                text = f"{kind}:{name.value} takes a name: {kind}:{name.value}('…')"
             if text is not None and self._at(end + 2).value != "=":
                 yield name, text
             if not is_method:

@@ -24,7 +24,9 @@ end
 
 -- Limits ---------------------------------------------------------------------------------------------
 local STEP = 1000
-local SLOWEST = 4e-7 -- seconds an instruction: what calls functions that take longer meets its limit sooner
+-- Seconds an instruction, ten times what most take: comparing and joining long texts is one instruction each, and what
+-- does so again and again meets its limit sooner.
+local SLOWEST, LEAST = 5e-8, 0.25
 local CONVERTED = 10 -- instructions an octet of JSON or TOML
 local steps_left, deadline, is_spent = math.huge, math.huge, false
 local SPENT = 'took too many instructions (angarium.configure { lua = { max_instructions = ... } })'
@@ -42,7 +44,7 @@ local function count()
 end
 
 local function begin(instructions)
-  steps_left, deadline, is_spent = instructions / STEP, clock() + max(1, instructions * SLOWEST), false
+  steps_left, deadline, is_spent = instructions / STEP, clock() + max(LEAST, instructions * SLOWEST), false
 end
 
 -- A program cannot catch what ends it.

@@ -23,18 +23,38 @@ from angarium.lua.values import from_lua, text_from_lua
 from angarium.policy.config import ConfigError, Problem, Source
 from angarium.policy.hooks import EVENTS as OUR_EVENTS
 from angarium.policy.hooks import Handler, Policy
+from angarium.policy.load import load_policy
 from angarium.policy.source import parse_document, read_octets, shown_path
 
 _PLACED = re.compile(r"(?s)(?P<file>[^\n]*?):(?P<line>\d+): (?P<text>.*)")
 _LOADING = frozenset({"pre_init", "init", "get_egress_pool", "get_egress_source", "get_egress_path_config"})
 """Events that are over when the file is loaded."""
+_NO_LISTENER = (
+    "nothing to listen on: write kumo.start_esmtp_listener { listen = '0.0.0.0:25' } in kumo.on('init', …)"
+)
 _PARAMETERS = {"get_egress_pool": 1, "get_egress_source": 1, "get_egress_path_config": 3}
 
 
 def run_program(path: Path, content: bytes) -> tuple[Policy, list[Problem]]:
     """Run a policy file; returns what it makes, and notes. Raises ConfigError with all that is wrong."""
     program = Program(path, content)
-    return program.policy(), program.notes()
+    try:
+        return program.policy(), program.notes()
+    except ConfigError as error:
+        raise ConfigError(_with_further(path, content, error.problems), error.files) from None
+
+
+def _with_further(path: Path, content: bytes, found: list[Problem]) -> list[Problem]:
+    """What is wrong, with what is wrong besides in what the file declares: all can be mended at once."""
+    program = Program(path, content, is_tolerant=True)
+    state = program.run()
+    further = program.problems()
+    if state is not None and program.declared.data["listener"]:
+        try:
+            load_policy(program.made_by(state))
+        except ConfigError as error:
+            further += error.problems
+    return sorted({*found, *further})
 
 
 class Program:
@@ -68,7 +88,12 @@ class Program:
     def policy(self) -> Policy:
         """Read and run the file; raises ConfigError."""
         state = self.run()
-        self._give_up_if_wrong()
+        if state is None or self._errors():
+            raise ConfigError(self.problems(), (self.path, *self.files))
+        return self.made_by(state)
+
+    def made_by(self, state: State) -> Policy:
+        """What the file has made, once a state has run it to its end."""
         policy = Policy()
         policy.source = Source(self.shown, 1)
         policy.data = self.declared.data
@@ -153,6 +178,8 @@ class Program:
     def _finish(self, state: State | None) -> None:
         """What is decided when the file has ended."""
         self._lone_setup()
+        if state is not None and not self.declared.data["listener"]:
+            self._problems.append(Problem(Source(self.shown, 1), _NO_LISTENER))
         if state is not None and not self._errors():
             try:
                 egress.ask(self, state)
@@ -188,10 +215,6 @@ class Program:
 
     def _errors(self) -> list[Problem]:
         return [problem for problem in self._all_problems() if problem.is_error]
-
-    def _give_up_if_wrong(self) -> None:
-        if self._errors():
-            raise ConfigError(sorted(self._all_problems()), (self.path, *self.files))
 
     # -- what the prelude calls ----------------------------------------------------------------------------
 

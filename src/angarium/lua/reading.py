@@ -21,6 +21,7 @@ from angarium.policy.source import shown_path
 from angarium.policy.tables import Schema, unknown
 
 _NOTHING = Token("mark", "", 0)
+_CODES = frozenset(map(str, range(400, 600)))
 
 
 class Reading:
@@ -148,12 +149,26 @@ class Reading:
     def _call(self, path: str, end: int) -> None:
         if path == "kumo.on" and (event := self._argument(end)) is not None:
             self._missing(catalogue.missing_event(event.value), event)
+        if path in ("kumo.reject", "kumo.disconnect"):
+            self._refusal(path, end)
         if path == "kumo.disconnect":
             self._disconnect(end)
         brace = end + 1 if self._at(end).value == "(" else end
         if path in SCHEMAS and self._at(brace).value == "{":
             self._options(path, SCHEMAS[path], read_table(self.tokens, brace)[0])
             self._values(path, brace)
+
+    def _refusal(self, path: str, end: int) -> None:
+        """A code and a text that are written out are looked at, since the line may never have run."""
+        if self._at(end).value != "(":
+            return
+        code, after, text = self._at(end + 1), self._at(end + 2), self._at(end + 3)
+        if code.kind == "number" and after.value in (",", ")") and code.value not in _CODES:
+            self._missing(f"{path} takes a code from 400 to 599, not {code.value}", code)
+        elif code.value == ")" or (code.kind == "number" and after.value == ")"):
+            self._missing(f"{path} takes a code and a text: {path}(550, '5.7.1 not from you')", code)
+        elif after.value == "," and text == ("text", "", text.line):
+            self._missing(f"{path} takes a text that says why, not an empty one", text)
 
     def _disconnect(self, end: int) -> None:
         close = skip(self.tokens, end) if end < len(self.tokens) else end
