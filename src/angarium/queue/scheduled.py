@@ -151,7 +151,8 @@ class Scheduler:
         False where it does not wait.
         """
         was_waiting = message.is_waiting
-        self._stop_waiting(message)
+        if was_waiting:
+            self._stop_waiting(message)
         return was_waiting
 
     def move(self, message: Message, queue: ScheduledQueue) -> None:
@@ -162,7 +163,8 @@ class Scheduler:
 
     def finish(self, message: Message) -> None:
         """Forget a message that is over."""
-        self._stop_waiting(message)
+        if message.is_waiting:
+            self._stop_waiting(message)
         message.forget()
         del self._messages[message.ident]
         queue = message.queue
@@ -196,9 +198,8 @@ class Scheduler:
         self._deliver(message)
 
     def _stop_waiting(self, message: Message) -> None:
-        if message.is_waiting:
-            message.is_waiting = False
-            message.queue.waiting -= 1
+        message.is_waiting = False
+        message.queue.waiting -= 1
 
     def _set_timer(self) -> None:
         if self._stopped or (due := self._timers.next_due) is None:

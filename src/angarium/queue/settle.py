@@ -158,23 +158,20 @@ class Settlement:
         Trouble, of whatever kind, costs a pause, not the message.
         """
         try:
-            self._settle(message, outcome)
+            message.attempts += outcome.was_attempted
+            kind = outcome.kind.value
+            if kind == "delivered":
+                self._delivered(message, outcome)
+            elif kind == "permanent":
+                self._fail(message, outcome, "Bounce")
+            else:
+                self._defer(message, outcome)
         except SpoolError as error:
             log.error("message %s cannot be read from the spool: %s", message.ident, error)
             self._look_again(message)
         except Exception:
             log.exception("message %s could not be settled", message.ident)
             self._look_again(message)
-
-    def _settle(self, message: Message, outcome: Outcome) -> None:
-        kind = outcome.kind.value
-        message.attempts += outcome.was_attempted
-        if kind == "delivered":
-            self._delivered(message, outcome)
-        elif kind == "permanent":
-            self._fail(message, outcome, "Bounce")
-        else:
-            self._defer(message, outcome)
 
     def _delivered(self, message: Message, outcome: Outcome) -> None:
         """The message is over, even where that cannot be recorded: nobody may deliver it again."""
