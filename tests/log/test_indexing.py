@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from angarium.log.index import find_lines, index_of, without_index
-from angarium.log.indexing import Librarian
+from angarium.log.indexing import REST, Librarian
 from angarium.log.segment import segments_in
 from angarium.log.writer import Writer
 from tests.log.conftest import Clock, LogSettings, make_record
@@ -60,3 +60,40 @@ def test_what_an_earlier_run_left_is_indexed_at_the_start(settings: LogSettings,
     asyncio.run(leave())
     assert without_index([folder]) == segments_in(folder)
     asyncio.run(run())
+
+
+def test_segments_finished_while_it_rests_are_indexed_by_one_child(
+    settings: LogSettings, clock: Clock
+) -> None:
+    """However often segments are finished, no child begins before the rest after the one before is over."""
+    settings.max_file_size = 1
+    folder = Path(settings.dir)
+    rests: list[float] = []
+    resting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        rests.append(seconds)
+        resting.set()
+        await go_on.wait()
+        go_on.clear()
+
+    async def run() -> None:
+        writer = Writer(settings, worker=0, clock=clock)
+        librarian = Librarian([folder], sleep=sleep)
+        writer.on_finished = librarian.ask
+        librarian.start()
+        await resting.wait()
+        for letter in "abc":
+            writer.write(make_record(letter * 32))
+            await writer.sync()
+        assert len(without_index([folder])) == 3
+        assert rests == [REST]
+        resting.clear()
+        go_on.set()
+        await resting.wait()
+        assert without_index([folder]) == []
+        await librarian.close()
+        writer.close()
+
+    asyncio.run(run())
+    assert rests == [REST, REST]

@@ -2,7 +2,9 @@
 
 The Librarian of a server begins one when the server starts, and when a segment is finished; the child makes
 every index that is missing and ends. So neither the event loop nor the interpreter's lock is held meanwhile,
-and `why` finds its answer at once. An index that could not be made costs time later, and nothing else.
+and `why` finds its answer at once. Between two children it rests, however often segments are finished: to
+begin one takes a tenth of a second of somebody's processor. An index that is not made yet costs a question
+some time, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from angarium.child import begin
 from angarium.log.index import complete, remove_orphans, without_index
 
 _UMASK = 0o027
 """Whoever may read segments may read their indexes."""
 _LOWEST = 19
+REST = 10.0
+"""Seconds between two children: what is finished meanwhile is indexed by the next one."""
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +33,11 @@ log = logging.getLogger(__name__)
 class Librarian:
     """Has indexes made, one child at a time."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(
+        self, folders: Sequence[Path], *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._folders = [str(folder) for folder in folders]
+        self._sleep = sleep
         self._is_asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -57,19 +65,17 @@ class Librarian:
                 await self._index()
             except OSError as error:
                 log.warning("the log is not indexed, so `angarium why` takes longer: %s", error)
+            await self._sleep(REST)
 
     async def _index(self) -> None:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, *self._folders,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        command = (sys.executable, "-P", "-m", __name__, *self._folders)
+        child = await begin(command, niceness=_LOWEST)
         try:
             status = await child.wait()
-        finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.terminate()
-                await child.wait()
+        except asyncio.CancelledError:
+            child.terminate()
+            await child.wait()
+            raise
         if status:
             log.warning(
                 "the log is not indexed, so `angarium why` takes longer: the indexer ended with %d", status
@@ -88,10 +94,9 @@ def index_folders(folders: Sequence[Path]) -> None:
 
 
 def main() -> None:
-    """Index the folders that the command line names, when nobody else wants to run."""
+    """Index the folders that the command line names."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(_UMASK)
-    os.nice(_LOWEST)
     try:
         index_folders([Path(folder) for folder in sys.argv[1:]])
     except OSError as error:

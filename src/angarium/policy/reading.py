@@ -1,8 +1,7 @@
 """`python -m angarium.policy.reading MAIN-FILE`: reads a whole configuration beside the server that asked.
 
 Writes frames to its standard output: first what was found (problems, digests), then the tables in chunks.
-What the operator's own code prints goes to standard error instead. It runs with a lower priority than the
-server, and ends when everything is written.
+What the operator's own code prints goes to standard error instead. It ends when everything is written.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from angarium.policy.queue_transfer import queues_to_chunks
 FRAME = struct.Struct("!cI")
 """What kind of frame, and how many octets follow."""
 HEAD, DOMAINS, QUEUES = b"H", b"D", b"Q"
-NICENESS = 10
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +69,6 @@ _encode = msgspec.msgpack.Encoder().encode
 def main() -> None:
     """Write every frame, and end."""
     gc.disable()  # everything lives to the end
-    os.nice(NICENESS)
     output = _own_output()
     for kind, content in frames(Path(sys.argv[1])):
         output.write(FRAME.pack(kind, len(content)))

@@ -13,13 +13,13 @@ import asyncio
 import contextlib
 import logging
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from angarium.child import Child, begin
 from angarium.policy.config import ConfigError, Configuration, Listener, Problem, Source
 from angarium.policy.domain_transfer import DomainReceiver
 from angarium.policy.load import Tables, TablesDiffer, digests_of, is_still, load
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 READING_LIMIT = 300.0
 """Seconds after which a child that still reads is given up: the operator's code hangs, most likely."""
+NICENESS = 10
+"""How far the child's priority is below the server's, from its beginning."""
 MAX_ATTEMPTS = 5
 """How often reading is begun again because files changed meanwhile."""
 RESTART_SECTIONS = ("spool", "log", "control", "dns")
@@ -65,7 +67,7 @@ async def load_beside(path: Path) -> Loaded:
     """Load a configuration without holding up the event loop; raises ConfigError, Changing."""
     command = (sys.executable, "-P", "-m", "angarium.policy.reading", str(path))
     try:
-        child = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE)
+        child = await begin(command, niceness=NICENESS, has_pipe=True)
     except OSError as error:
         log.warning("cannot start a process to read in: %s; reading here, which may delay sessions", error)
         return await _load_here(path)
@@ -88,17 +90,12 @@ async def _load_here(path: Path) -> Loaded:
     return Loaded(configuration, await asyncio.to_thread(open_relays, configuration))
 
 
-async def _receive_or_kill(child: asyncio.subprocess.Process) -> tuple[Head, Tables]:
-    assert child.stdout is not None
+async def _receive_or_kill(child: Child) -> tuple[Head, Tables]:
     try:
         async with asyncio.timeout(READING_LIMIT):
             return await _receive(child.stdout)
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        raise
     finally:
-        await child.wait()
+        await child.close()
 
 
 def _unreadable(path: Path, text: str) -> ConfigError:
