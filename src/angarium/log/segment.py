@@ -9,6 +9,7 @@ is.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -48,12 +49,18 @@ def segments_in(folder: Path) -> list[Path]:
     """The segments of a folder, oldest first; none where there is no such folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if parse_name(path.name))
+    names = sorted(path.name for path in folder.iterdir())
+    return [folder / name for name in names if parse_name(name)]
 
 
 def is_finished(path: Path) -> bool:
     """Whether nothing is added to a segment any more: nobody may write to it (reference G12)."""
-    return not path.stat().st_mode & 0o222
+    return not is_open(path.stat())
+
+
+def is_open(state: os.stat_result) -> bool:
+    """Whether a segment in this state is added to."""
+    return bool(state.st_mode & 0o222)
 
 
 class Frame(NamedTuple):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import zstandard
 
-from angarium.log.segment import good_end, is_finished, make_name, segments_in
+from angarium.log.segment import good_end, is_finished, is_open, make_name, segments_in
 
 _FOLDER_MODE, _OPEN_MODE, _FINISHED_MODE = 0o750, 0o640, 0o440
 _DEFAULT_LEVEL = 3
@@ -139,16 +139,19 @@ class Stream:
         self._is_dirty = False
 
     def _prune(self, now: float) -> None:
-        kept = 0
+        limits, kept = self._limits, 0
+        if limits.keep_age is None and limits.keep_size is None:
+            return
         for path in reversed(segments_in(self._folder)):
             with contextlib.suppress(FileNotFoundError):
-                kept += path.stat().st_size
-                if is_finished(path) and self._is_too_much(path, now, kept):
+                state = path.stat()
+                kept += state.st_size
+                if not is_open(state) and self._is_too_much(state, now, kept):
                     path.unlink()
 
-    def _is_too_much(self, path: Path, now: float, kept: int) -> bool:
+    def _is_too_much(self, state: os.stat_result, now: float, kept: int) -> bool:
         limits = self._limits
-        is_old = limits.keep_age is not None and path.stat().st_mtime < now - limits.keep_age
+        is_old = limits.keep_age is not None and state.st_mtime < now - limits.keep_age
         return is_old or (limits.keep_size is not None and kept > limits.keep_size)
 
 
