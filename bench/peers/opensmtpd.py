@@ -1,7 +1,7 @@
 """OpenSMTPD from Debian, unpacked and not installed, as root with its own users.
 
-Receive-only: it delivers to one next hop over one connection, which on loopback waits for the kernel's
-delayed acknowledgements (some 20 messages a second, idle meanwhile): a full cycle would measure these.
+Receive-only: on its way to one next hop on loopback each message waits for one of the kernel's delayed
+acknowledgements, and now and then nothing is sent for seconds (README.md): a full cycle would measure these.
 """
 
 from __future__ import annotations
