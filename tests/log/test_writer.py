@@ -9,6 +9,7 @@ import resource
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,20 @@ async def test_records_go_where_per_record_says(settings: LogSettings, clock: Cl
     assert sent.name.endswith("_sent.zst")
     assert read_ids(Path(settings.dir)) == ["Delivery", "Delivery"]
     assert read_ids(tmp_path / "bounces") == ["Bounce", "Bounce"]
+
+
+async def test_a_segment_ends_without_a_look_at_the_others(settings: LogSettings, clock: Clock) -> None:
+    """Where nothing is to be removed, the folder is not listed when segments end, however many there are."""
+    looks: list[str] = []
+    settings.max_file_size = 1
+    writer = Writer(settings, worker=0, clock=clock)
+    sys.addaudithook(lambda event, _: looks.append(event) if event in ("os.listdir", "os.scandir") else None)
+    for number in range(3):
+        writer.write(make_record(f"{number}"))
+        await writer.sync()
+    writer.close()
+    assert looks == []
+    assert len(segments_in(Path(settings.dir))) == 3
 
 
 async def test_old_segments_go_by_age_and_by_size(settings: LogSettings, clock: Clock) -> None:

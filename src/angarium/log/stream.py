@@ -11,11 +11,12 @@ import contextlib
 import fcntl
 import os
 import stat
+from operator import attrgetter
 from pathlib import Path
 
 import zstandard
 
-from angarium.log.segment import good_end, is_finished, is_open, make_name, segments_in
+from angarium.log.segment import good_end, is_finished, is_open, make_name, parse_name, segments_in
 
 _FOLDER_MODE, _OPEN_MODE, _FINISHED_MODE = 0o750, 0o640, 0o440
 _DEFAULT_LEVEL = 3
@@ -139,15 +140,20 @@ class Stream:
         self._is_dirty = False
 
     def _prune(self, now: float) -> None:
+        """Remove what is kept no longer. The folder is looked at only where something may be too much, and
+        with few objects: this thread and the event loop cannot run Python at the same time.
+        """
         limits, kept = self._limits, 0
         if limits.keep_age is None and limits.keep_size is None:
             return
-        for path in reversed(segments_in(self._folder)):
+        with os.scandir(self._folder) as entries:
+            segments = [entry for entry in entries if parse_name(entry.name)]
+        for entry in sorted(segments, key=attrgetter("name"), reverse=True):
             with contextlib.suppress(FileNotFoundError):
-                state = path.stat()
+                state = entry.stat()
                 kept += state.st_size
                 if not is_open(state) and self._is_too_much(state, now, kept):
-                    path.unlink()
+                    Path(entry.path).unlink()
 
     def _is_too_much(self, state: os.stat_result, now: float, kept: int) -> bool:
         limits = self._limits
