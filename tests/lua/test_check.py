@@ -279,6 +279,16 @@ def test_the_command(place: Path) -> None:
     assert angarium("check", "init.lua", cwd=place).returncode == 0
 
 
+def test_explain_tells_where_a_handler_failed(place: Path) -> None:
+    """`angarium explain` names the handler and the line that failed, in plain words."""
+    handler = "kumo.on('get_listener_domain', function(domain)\n  error('no such table')\nend)\n"
+    Path("init.lua").write_text(INIT + handler)
+    case = ("--peer", "192.0.2.7", "--from", "a@b.example", "--rcpt", "u@c.example")
+    run = angarium("explain", "-c", "init.lua", *case, cwd=place)
+    place_of = f"[init.lua:{START + 1}]  failed at init.lua:{START + 2}: no such table"
+    assert f"get_listener_domain c.example  {place_of}" in run.stdout
+
+
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where lupa is not installed, loading says which extra is missing."""
     for name in [name for name in sys.modules if name.startswith("angarium.lua")]:

@@ -245,7 +245,8 @@ def _check(check: Row) -> str:
 
 def _handler(call: Row) -> str:
     about = f" {call['asked']}" if call["asked"] else ""
-    return f"  {call['event']}{about}  [{_where(call)}]  answered {call['answer']}"
+    answer = call["answer"] if call["answer"].startswith("failed") else f"answered {call['answer']}"
+    return f"  {call['event']}{about}  [{_where(call)}]  {answer}"
 
 
 def _route(route: Row) -> list[str]:

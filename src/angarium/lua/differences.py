@@ -56,7 +56,7 @@ class _Comparing:
                 for option in _REPORTS:
                     if entry.get(option) is True:
                         text = (
-                            f"{option} = true logs and discards a report here, and there logs and relays it: "
+                            f"{option} = true logs a report and discards it here; KumoMTA relays it, too: "
                             f'to relay what may be relayed, write {option} = "LogThenRelay"'
                         )
                         yield _warning(document.source(*path, option), text)
@@ -66,11 +66,12 @@ class _Comparing:
         for (level, key), source in self._places.items():
             if level is not None and not _SOCKET.fullmatch(level):
                 text = (
-                    f'the section "{level}" never answered there, where only "ip:port" of a listener does: '
+                    f'the section "{level}" never answers in KumoMTA, which looks for the "ip:port" of a '
+                    "listener alone, and answers here: take it out to keep the old meaning"
                 )
-                yield _warning(source, text + "take it out to keep the old meaning")
+                yield _warning(source, text)
             elif _normal(key) not in (None, key):
-                text = f'"{key}" never matched there, and is "{_normal(key)}" here: '
+                text = f'"{key}" never matches in KumoMTA, and is "{_normal(key)}" here: '
                 yield _warning(source, text + "take it out to keep the old meaning")
 
     def answers(self) -> Iterator[Problem]:
@@ -113,10 +114,10 @@ class _Comparing:
     def _told(self, level: Level, name: str, options: Mapping[str, Any]) -> Problem:
         lines = [f"{option} = {shown(value)}" for option, value in sorted(options.items())]
         if name in self._levels[level]:
-            what = "this entry is laid over what stands outside the section here, and there hides it"
+            what = "this entry is laid over the one outside the section here, and hides it in KumoMTA"
             return _warning(self._places[level, name], f"{what}: to keep the old meaning, add{_below(lines)}")
         header = f'["{name}"]' if level is None else f'[{RESERVED}."{level}"."{name}"]'
-        what = f"another answer here than there for {_names(name)}"
+        what = f"the answer for {_names(name)} is not KumoMTA's"
         added = _below([header, *lines])
         return _warning(self._near(level, name), f"{what}: to keep the old one, add{added}")
 
@@ -217,7 +218,7 @@ def _nothing(option: str) -> Any:
 
 def _names(name: str) -> str:
     if name == "*":
-        return "names that no entry is near"
+        return "names that are near no entry"
     return f"names below {name[2:]} that have no entry" if name.startswith("*.") else f"mail for {name}"
 
 

@@ -159,7 +159,7 @@ class _Moving:
             lines = ["@policy.on", f"def {event}({parameters}):"]
             for function in functions:
                 lines += [f"    # {text}".rstrip() for text in self._text(function)]
-            first = functions[0].source
+            first = next(function.source for function in functions if not function.is_files)
             lines.append(f'    raise NotImplementedError("{first}: write this handler")')
             yield "\n".join(lines) + "\n"
 
