@@ -262,6 +262,8 @@ def _meter(counters: Counters, live: Live) -> Callable[[], None]:
 
 def _table(counters: Counters, rate: float) -> Table:
     table = Table(title=f"{counters.messages:,} messages, {rate:,.0f}/s", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
     for name, value in _values(counters).items():
         if name not in {"messages", "last"}:
             table.add_row(name, f"{value:,}")
