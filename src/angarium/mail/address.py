@@ -55,16 +55,20 @@ class Address:
     domain: str
     user: str = field(init=False, repr=False)
     """The local part's meaning, without quotes and quoted pairs."""
+    text: str = field(init=False, repr=False, compare=False)
+    """As it is written: `user@example.com`, the same as `str` of it."""
 
     def __post_init__(self) -> None:
-        """Work out what the local part means."""
+        """Work out once what the local part means, and how it is all written."""
         text = self.local_part
         if text.startswith('"'):
             text = _QUOTED_PAIR.sub(r"\1", text[1:-1])
         object.__setattr__(self, "user", text)
+        written = f"{self.local_part}@{self.domain}" if self.domain else self.local_part
+        object.__setattr__(self, "text", written)
 
     def __str__(self) -> str:
-        return f"{self.local_part}@{self.domain}" if self.domain else self.local_part
+        return self.text
 
     @classmethod
     def parse(cls, text: str) -> Address:

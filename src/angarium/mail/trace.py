@@ -39,18 +39,23 @@ class Hop:
     """`SMTP`, `ESMTP`, `ESMTPS`, `ESMTPA`, `ESMTPSA`, or their `UTF8` forms (RFC 3848, RFC 6531)."""
     tls: str | None = None
     """`version:cipher`, where the session is encrypted."""
+    head: str = field(init=False, repr=False, compare=False)
+    """What does not change from message to message: everything before the id."""
+
+    def __post_init__(self) -> None:
+        """Write the head once, for all messages that come this way."""
+        tls = f" ({self.tls})" if self.tls else ""
+        head = (
+            f"Received: from {self.helo or 'unspecified'} ({self.peer_address})\r\n"
+            f"  by {self.hostname} (Angarium {self.local_address})\r\n"
+            f"  with {self.protocol}{tls} id "
+        )
+        object.__setattr__(self, "head", head)
 
 
 def received_field(hop: Hop, ident: str, recipient: str, unix_seconds: float) -> bytes:
     """The Received field of one message, folded, with its final CRLF; no line is longer than 998 octets."""
-    tls = f" ({hop.tls})" if hop.tls else ""
-    date = _date(int(unix_seconds))
-    return (
-        f"Received: from {hop.helo or 'unspecified'} ({hop.peer_address})\r\n"
-        f"  by {hop.hostname} (Angarium {hop.local_address})\r\n"
-        f"  with {hop.protocol}{tls} id {ident}\r\n"
-        f"  for <{recipient}>; {date}\r\n"
-    ).encode()
+    return f"{hop.head}{ident}\r\n  for <{recipient}>; {_date(int(unix_seconds))}\r\n".encode()
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.header import Outline, has_more_lines, outline
 from angarium.mail.mime import MAX_READ
 from angarium.mail.status import EnhancedStatus, Reply, reply
-from angarium.mail.trace import Hop, received_field
+from angarium.mail.trace import received_field
 from angarium.policy.config import QueueConfig
 from angarium.policy.decision import Decision, TransactionKind
 from angarium.policy.fate import Fate, fate
@@ -35,6 +35,7 @@ from angarium.reception.queue_choice import Choice, choose
 from angarium.reception.record import NOTHING_KEPT, Kept, classify_records, kept_of, reception_records
 from angarium.reception.reference import Trace, trace_of
 from angarium.reception.report_record import MAX_RECORDS
+from angarium.reception.told import told_of
 from angarium.reception.transaction import Accepted, Transaction, ask
 from angarium.reports.detect import examine
 from angarium.reports.values import Report
@@ -135,21 +136,34 @@ class _Taking:
         self._read_choice()
         drafts = [self._draft(accepted) for accepted in self.accepted]
         if self.session.handlers.handles("smtp_server_message_received"):
-            async for draft in _in_turns(drafts):
+            for draft in drafts:
+                if draft is not drafts[0]:
+                    await asyncio.sleep(0)  # other sessions have their turn
                 await self._show_message(draft)
         for draft in drafts:
-            await self._judge(draft)
-        await self._tell_of_reports(drafts)
+            if draft.decision.examinations:
+                draft.report = await self._examined(draft.arrival)
+            self._judge(draft)
+        for draft in drafts:
+            if draft.report is not None and draft.is_logged:
+                await self._tell_of_report(draft, draft.report)
         await self._name_queues(drafts)
         self._sign(drafts)
-        async for draft in _in_turns(drafts):
-            draft.share = max(1, MAX_RECORDS // len(drafts))
-            draft.kept = self._kept_of(draft.arrival.content)
-            draft.arrival.records = reception_records(self.session, draft)
-            await classify_records(draft.arrival.records, self.session.door.configuration.classifier)
+        for draft in drafts:
+            if draft is not drafts[0]:
+                await asyncio.sleep(0)
+            await self._record(draft, len(drafts))
         arrivals = [draft.arrival for draft in drafts]
         await self.session.door.intake.take(arrivals)
         return Reply(250, _TAKEN, "OK ids=" + " ".join([arrival.ident for arrival in arrivals]))
+
+    async def _record(self, draft: Draft, number: int) -> None:
+        """Make the records of one message of so many."""
+        draft.share = max(1, MAX_RECORDS // number)
+        draft.kept = self._kept_of(draft.arrival.content)
+        records = draft.arrival.records = reception_records(self.session, draft)
+        if len(records) > 1:  # a Reception means no trouble, and has no class
+            await classify_records(records, self.session.door.configuration.classifier)
 
     def _look_at_header(self) -> None:
         options, content = self.session.options, as_bytes(self.content[0])
@@ -284,22 +298,13 @@ class _Taking:
         session = self.session
         if not session.options.trace_headers.received_header:
             return b""
-        hop = Hop(
-            helo=session.helo,
-            peer_address=session.whereabouts.peer_address,
-            hostname=session.options.hostname,
-            local_address=session.whereabouts.local_address,
-            protocol=session.protocol(smtputf8=self.transaction.parameters.smtputf8),
-            tls=session.tls_text,
-        )
-        return received_field(hop, ident, str(recipient), session.door.clock())
+        hop = told_of(session).hops[self.transaction.parameters.smtputf8]
+        return received_field(hop, ident, recipient.text, session.door.clock())
 
     # What becomes of it
 
-    async def _judge(self, draft: Draft) -> None:
-        """Examine the message where the decision asks for it, and give it its fate."""
-        if draft.decision.examinations:
-            draft.report = await self._examined(draft.arrival)
+    def _judge(self, draft: Draft) -> None:
+        """Give the message, examined where the decision asks for it, its fate."""
         draft.fate = fate(draft.decision, _found(draft.report))
         if draft.fate.reply is not None:
             self.transaction.fate = draft.fate
@@ -316,18 +321,15 @@ class _Taking:
             self._reports[key] = await _examine(arrival.content, null_sender=arrival.envelope.sender is None)
         return self._reports[key]
 
-    async def _tell_of_reports(self, drafts: list[Draft]) -> None:
-        """Read what each report proves, and let `report_received` see it."""
+    async def _tell_of_report(self, draft: Draft, report: Report) -> None:
+        """Read what a report proves, and let `report_received` see it."""
         keys, handlers = self.session.door.configuration.trace_keys, self.session.handlers
-        for draft in drafts:
-            if not draft.is_logged or draft.report is None:
-                continue
-            recipient = draft.arrival.envelope.recipients[0].address
-            draft.trace = trace_of(draft.report, recipient, keys, self.session.door.clock())
-            if handlers.handles("report_received"):
-                refusal = await handlers.notify("report_received", _shown(draft, draft.report))
-                if refusal is not None:
-                    raise Refusal(refusal)
+        recipient = draft.arrival.envelope.recipients[0].address
+        draft.trace = trace_of(report, recipient, keys, self.session.door.clock())
+        if handlers.handles("report_received"):
+            refusal = await handlers.notify("report_received", _shown(draft, report))
+            if refusal is not None:
+                raise Refusal(refusal)
 
     def _sign(self, drafts: list[Draft]) -> None:
         """Put our reference on what is to be carried on, as listener and queue ask for it."""
@@ -347,7 +349,8 @@ class _Taking:
         for draft in drafts:
             arrival = draft.arrival
             name = queue_name(arrival)
-            self._check_schedule(arrival)
+            if "schedule" in arrival.meta:
+                self._check_schedule(arrival)
             arrival.queue = str(name)
             if arrival.queue == NULL_QUEUE:
                 arrival.is_queued = False
@@ -356,8 +359,6 @@ class _Taking:
 
     def _check_schedule(self, arrival: Arrival) -> None:
         """A schedule that a handler wrote, and that is none, is the handler's fault."""
-        if "schedule" not in arrival.meta:
-            return
         try:
             parse_schedule(arrival.meta["schedule"])
         except ScheduleError as error:
@@ -374,14 +375,6 @@ class _Taking:
         if isinstance(answer, Reply):
             raise Refusal(answer)
         return answer if isinstance(answer, QueueConfig) else None
-
-
-async def _in_turns(drafts: list[Draft]) -> AsyncIterator[Draft]:
-    """Each draft; other sessions have their turn between them."""
-    for number, draft in enumerate(drafts):
-        if number:
-            await asyncio.sleep(0)
-        yield draft
 
 
 async def _examine(content: Sequence[bytes | memoryview], *, null_sender: bool) -> Report:

@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from angarium.log.captured import Fields, as_captured, captured_meta, wanted_fields
 from angarium.log.records import (
     EnhancedCode,
     Notice,
-    PeerAddress,
     RecipientDecision,
     Record,
     Response,
@@ -31,6 +31,8 @@ from angarium.policy.decision import DecidedBy, Decision, HandlerPlace
 from angarium.queue.classified import classified
 from angarium.reception.guard import OF_CONTENT, limit_of
 from angarium.reception.report_record import report_records
+from angarium.reception.told import told_of
+from angarium.reception.transaction import Accepted
 from angarium.wire import events
 from angarium.wire.framing import as_bytes
 
@@ -38,10 +40,9 @@ if TYPE_CHECKING:
     from angarium.policy.config import LogConfig
     from angarium.reception.custody import Draft
     from angarium.reception.session import Session
-    from angarium.reception.transaction import Accepted, Transaction
+    from angarium.reception.transaction import Transaction
     from angarium.reports.classify import Classifier
 
-_ACCEPTED = Response(code=250)
 MAX_COMMAND = 1024
 """Octets of a client's line that a record keeps."""
 MAX_TOLD = 20
@@ -72,35 +73,49 @@ def kept_of(content: Sequence[bytes | memoryview], log: LogConfig, known: Outlin
 
 def reception_records(session: Session, draft: Draft) -> list[Record]:
     """The records of one message that is taken: its Reception, and what a report says, not yet classified."""
+    reception = _reception(session, draft)
+    if draft.report is None:
+        return [reception]
+    reception.notices = _notices(draft)[: draft.share] or UNSET
+    reception.left_out = _left_out(draft) or UNSET
+    return [reception, *report_records(draft, reception)]
+
+
+def _reception(session: Session, draft: Draft) -> Record:
     arrival, fate, log = draft.arrival, draft.fate, session.door.configuration.log
     assert fate is not None
-    created = created_at(arrival.ident)
-    facts = _facts(session, session.door.clock())
-    facts |= {
-        "sender": "" if arrival.envelope.sender is None else str(arrival.envelope.sender),
-        "recipient": str(arrival.envelope.recipients[0].address),
-        "queue": arrival.queue or "",
-        "size": arrival.size,
-        "created": int(created),
-        "created_time": rfc3339(created),
-        "meta": captured_meta(log.meta, arrival.meta),
-        "headers": as_captured((*wanted_fields(log.headers, arrival.prefix), *draft.kept.fields)),
-        "decided_by": fate.decided_by,
-    }
-    facts |= _told(_recipients(session, arrival.envelope.recipients[0], draft.decision), session)
-    reception = Record(
-        type="Reception",
+    created, now = created_at(arrival.ident), session.door.clock()
+    sender, recipient = arrival.envelope.sender, arrival.envelope.recipients[0]
+    told, left_out = _told(_recipients(session, recipient, draft.decision), session)
+    return replace(
+        told_of(session).record,
         id=arrival.ident,
-        response=_ACCEPTED,
+        sender="" if sender is None else sender.text,
+        recipient=recipient.address.text,
+        queue=arrival.queue or "",
+        size=arrival.size,
+        timestamp=int(now),
+        event_time=rfc3339(now),
+        created=int(created),
+        created_time=rfc3339(created),
+        meta=captured_meta(log.meta, arrival.meta),
+        headers=_headers(draft, log),
+        handlers=session.handlers.calls.told() or UNSET,
+        recipients=told,
+        recipients_left_out=left_out,
+        decided_by=fate.decided_by,
         message_id=draft.kept.message_id,
         disposition=(fate.disposition if arrival.is_queued or not fate.queue else "discarded") or UNSET,
-        notices=_notices(draft)[: draft.share] or UNSET,
-        left_out=_left_out(draft) or UNSET,
         report_error=fate.report_error or UNSET,
         why=fate.why or UNSET,
-        **facts,
     )
-    return [reception, *report_records(draft, facts)]
+
+
+def _headers(draft: Draft, log: LogConfig) -> dict[str, Any]:
+    """The header fields that the record keeps, those that we put on top first."""
+    if not log.headers:
+        return {}
+    return as_captured((*wanted_fields(log.headers, draft.arrival.prefix), *draft.kept.fields))
 
 
 async def classify_records(records: Sequence[Record], classifier: Classifier) -> None:
@@ -123,92 +138,64 @@ def rejection_record(
     """The record of a refusal, with the line that was refused and every recipient known so far."""
     transaction, now = session.transaction, session.door.clock()
     recipient = _refused_recipient(session, event)
-    facts = _facts(session, now)
+    told, left_out = _told(_known(session, event), session)
     limit = limit or _limit(session, answer, event)
-    return Record(
+    return replace(
+        told_of(session).record,
         type="Rejection",
-        id="",
         sender=str(transaction.sender or "") if transaction is not None else "",
         recipient=recipient,
         response=response(answer, _command(event)),
+        timestamp=int(now),
+        event_time=rfc3339(now),
         created=int(now),
         created_time=rfc3339(now),
         meta=captured_meta(session.door.configuration.log.meta, session.handlers.connection.meta),
+        headers={},
+        reception_protocol=None,
+        handlers=session.handlers.calls.told() or UNSET,
+        recipients=told,
+        recipients_left_out=left_out,
         decided_by=_who_refused(session, answer, event, limit) or UNSET,
         limit=limit or UNSET,
         report_error=(transaction.fate.report_error if transaction and transaction.fate else None) or UNSET,
-        **(facts | {"reception_protocol": None} | _told(_known(session, event), session)),
     )
-
-
-def _facts(session: Session, now: float) -> dict[str, Any]:
-    """What is said of the session in each of its records, and when it is said."""
-    return {
-        **_of_session(session),
-        "handlers": session.handlers.calls.told() or UNSET,
-        "timestamp": int(now),
-        "event_time": rfc3339(now),
-    }
-
-
-def _of_session(session: Session) -> dict[str, Any]:
-    """What is said of the session; made anew when it has learnt something, or a reload has come."""
-    connection = session.handlers.connection
-    if session.told is None or session.told[0] is not connection:
-        session.told = connection, _new_facts(session)
-    return session.told[1]
-
-
-def _new_facts(session: Session) -> dict[str, Any]:
-    where, connection = session.whereabouts, session.handlers.connection
-    tls = connection.tls
-    return {
-        "session_id": session.ident,
-        "listener": connection.listener,
-        "local_address": str(where.local),
-        "peer_address": PeerAddress(name=session.helo, addr=where.peer_address),
-        "helo": session.helo,
-        "authn_id": connection.authn_id or UNSET,
-        "authz_id": connection.authz_id or UNSET,
-        "tls_cipher": tls.cipher if tls else UNSET,
-        "tls_protocol_version": tls.version if tls else UNSET,
-        "tls_peer_subject_name": list(tls.peer_subject) if tls and tls.peer_subject else UNSET,
-        "reception_protocol": "ESMTP",
-        "nodeid": session.options.hostname,
-    }
 
 
 def _accepted(session: Session) -> list[Accepted]:
     return session.transaction.accepted if session.transaction is not None else []
 
 
-def _told(recipients: Sequence[tuple[Recipient, Decision]], session: Session) -> dict[str, Any]:
+def _told(
+    recipients: Sequence[Accepted], session: Session
+) -> tuple[list[RecipientDecision] | UnsetType, int | UnsetType]:
     """These recipients with their decisions, and how many of the transaction are not among them."""
     told = [
         RecipientDecision(
-            address=str(recipient.address), decided_by=decision.decided_by, reply=str(decision.reply)
+            address=one.recipient.address.text,
+            decided_by=one.decision.decided_by,
+            reply=str(one.decision.reply),
         )
-        for recipient, decision in recipients
+        for one in recipients
     ]
     left_out = len(_accepted(session)) - len(told)
-    return {"recipients": told or UNSET} | ({"recipients_left_out": left_out} if left_out > 0 else {})
+    return told or UNSET, left_out if left_out > 0 else UNSET
 
 
-def _recipients(session: Session, own: Recipient, decision: Decision) -> list[tuple[Recipient, Decision]]:
+def _recipients(session: Session, own: Recipient, decision: Decision) -> list[Accepted]:
     """Those that the record of one message tells."""
     everyone = _accepted(session)
     if len(everyone) <= MAX_TOLD:
-        return [(one.recipient, one.decision) for one in everyone]
+        return everyone
     first = everyone[0]
     is_first = first.recipient.address == own.address
-    return [(first.recipient, first.decision), *([] if is_first else [(own, decision)])]
+    return [first] if is_first else [first, Accepted(own, decision)]
 
 
-def _known(session: Session, event: events.Answerable | None) -> list[tuple[Recipient, Decision]]:
+def _known(session: Session, event: events.Answerable | None) -> list[Accepted]:
     """Those that the record of a refusal tells: all where they share it, and it comes once."""
     everyone = _accepted(session)
-    some = everyone if len(everyone) <= MAX_TOLD or _is_about_content(event) else everyone[:1]
-    return [(one.recipient, one.decision) for one in some]
+    return everyone if len(everyone) <= MAX_TOLD or _is_about_content(event) else everyone[:1]
 
 
 def _is_about_content(event: events.Answerable | None) -> bool:
@@ -222,7 +209,7 @@ def _refused_recipient(session: Session, event: events.Answerable | None) -> str
     """The recipient that was refused; after content, all of them (reference W28)."""
     if isinstance(event, events.Rcpt):
         return str(event.address)
-    everyone = [str(recipient.address) for recipient, _ in _known(session, event)]
+    everyone = [one.recipient.address.text for one in _known(session, event)]
     return everyone[0] if len(everyone) == 1 else everyone or ""
 
 

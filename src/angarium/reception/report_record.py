@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from angarium.log.records import EnhancedCode, PeerAddress, Record, Response, rfc3339
 from angarium.mail.ident import created_at
@@ -32,50 +33,54 @@ MAX_AGE = 30 * 86_400
 """Seconds that a failure may be past when its report comes; an older date is somebody's wrong clock."""
 
 
-def report_records(draft: Draft, facts: dict[str, Any]) -> list[Record]:
-    """The records of a report that is logged; none for ordinary mail."""
+def report_records(draft: Draft, reception: Record) -> list[Record]:
+    """The records of a report that is logged, which say of the session what its Reception does."""
     report, fate = draft.report, draft.fate
     if report is None or fate is None or not draft.is_logged:
         return []
-    common = facts | {
-        "decided_by": fate.report_decided_by or UNSET,
-        "id": draft.arrival.ident,
-        "size": 0,
-        "verified": draft.trace.verified,
-    }
+    common = replace(
+        reception,
+        decided_by=fate.report_decided_by or UNSET,
+        size=0,
+        verified=draft.trace.verified,
+        **dict.fromkeys(_OF_RECEPTIONS, UNSET),
+    )
     if report.feedback is not None:
         return [_feedback(report.feedback, report, draft, common)]
     if len(report.failed) > draft.share:
-        common["left_out"] = len(report.failed) - draft.share
+        common.left_out = len(report.failed) - draft.share
     failed = report.failed[: draft.share]
     shared = _shared(report, draft.trace)
-    size = len(msgspec.json.encode((shared, common["headers"])))
+    size = len(msgspec.json.encode((shared, common.headers)))
     later = shared, common
     if size * len(failed) > MAX_COMMON:
-        later = _in_brief(shared), common | {"headers": {}}
+        later = _in_brief(shared), replace(common, headers={})
     return [_bounce(one, report, draft, *(later if n else (shared, common))) for n, one in enumerate(failed)]
 
 
+_OF_RECEPTIONS = ("message_id", "disposition", "notices", "left_out", "report_error", "why")
+"""What Receptions alone say."""
+
+
 def _bounce(
-    failed: Recipient, report: Report, draft: Draft, shared: dict[str, Any], common: dict[str, Any]
+    failed: Recipient, report: Report, draft: Draft, shared: dict[str, Any], common: Record
 ) -> Record:
     """One OOB record: who the mail was for, and what the remote server said."""
     bounce, trace = report.bounce, draft.trace
     reporting = bounce.reporting_mta if bounce is not None else None
-    peer: PeerAddress = common["peer_address"]
+    peer = common.peer_address
+    assert peer is not None
     is_traced = _is_traced(failed, report, trace)
     proves = {"proves": [what for what in trace.proves if is_traced or what != "recipient"]}
-    return Record(
+    return replace(
+        common,
         type="OOB",
         response=_response(failed),
         report=shared | (proves if trace.proves else {}) | {"recipient": msgspec.to_builtins(failed)},
-        **common
-        | {
-            "sender": str(draft.arrival.envelope.recipients[0].address),
-            "recipient": trace.recipient if is_traced else failed.meant,
-            "peer_address": PeerAddress(name=reporting.name if reporting else peer.name, addr=peer.addr),
-        }
-        | _when(failed, common["timestamp"]),
+        sender=draft.arrival.envelope.recipients[0].address.text,
+        recipient=trace.recipient if is_traced else failed.meant,
+        peer_address=PeerAddress(name=reporting.name if reporting else peer.name, addr=peer.addr),
+        **_when(failed, common.timestamp),
     )
 
 
@@ -97,7 +102,7 @@ def _when(failed: Recipient, now: int) -> dict[str, Any]:
     return {"timestamp": int(stated), "event_time": rfc3339(stated)}
 
 
-def _feedback(feedback: Feedback, report: Report, draft: Draft, common: dict[str, Any]) -> Record:
+def _feedback(feedback: Feedback, report: Report, draft: Draft, common: Record) -> Record:
     """The Feedback record; `original_rcpto_to` is the reference's spelling, written beside ours."""
     said = msgspec.to_builtins(_completed(feedback, draft.trace))
     said["supplemental_trace"] = draft.trace.data
@@ -107,12 +112,15 @@ def _feedback(feedback: Feedback, report: Report, draft: Draft, common: dict[str
     said["original_rcpto_to"] = said["original_rcpt_to"]
     created = created_at(draft.arrival.ident)
     proves = list(draft.trace.proves)
-    return Record(
+    return replace(
+        common,
         type="Feedback",
         response=Response(code=250),
         feedback_report=said,
         report=_shared(report, draft.trace) | ({"proves": proves} if proves else {}),
-        **common | {"created": int(created), "created_time": rfc3339(created), "size": draft.arrival.size},
+        created=int(created),
+        created_time=rfc3339(created),
+        size=draft.arrival.size,
     )
 
 
@@ -121,7 +129,7 @@ def _completed(feedback: Feedback, trace: Trace) -> Feedback:
     if trace.recipient is None or trace.recipient in feedback.original_rcpt_to:
         return feedback
     marks: dict[str, Mark] = {**feedback.marks, "original_rcpt_to": "trace"}
-    return msgspec.structs.replace(feedback, original_rcpt_to=(trace.recipient,), marks=marks)
+    return replace(feedback, original_rcpt_to=(trace.recipient,), marks=marks)
 
 
 def _response(failed: Recipient) -> Response:

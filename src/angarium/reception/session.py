@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import lru_cache
-from typing import Any
 
 from angarium.mail.status import Reply, reply
 from angarium.net.connection import Connection, ConnectionTrouble, TimedOut
@@ -27,6 +26,7 @@ from angarium.reception.proxies import (
     may_use_xclient,
 )
 from angarium.reception.rejection import record_refusal
+from angarium.reception.told import Told
 from angarium.reception.transaction import Transaction
 from angarium.wire import events
 from angarium.wire.events import Disconnected, NeedData
@@ -65,8 +65,8 @@ class Session:
         self.has_spoken = False
         self._opening: bytes | None = b""
         """What the client said first, until it is known to be no PROXY header."""
-        self.told: tuple[object, dict[str, Any]] | None = None
-        """What its records say of it, and of which state of it (see `record`)."""
+        self.told: Told | None = None
+        """What is said of it in its records and elsewhere (see `told_of`)."""
         self._take_options()
         self.handlers = Handlers(self)
         self.guard = Guard(self)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from angarium.mail.address import Address
 from angarium.mail.envelope import Recipient
 from angarium.mail.status import Reply
@@ -16,6 +18,7 @@ from angarium.policy.context import Context
 from angarium.policy.decision import Decision, HandlerPlace, TransactionKind
 from angarium.policy.fate import Fate
 from angarium.policy.relay import decide
+from angarium.reception.told import told_of
 from angarium.wire.events import MailParameters, Rcpt
 
 if TYPE_CHECKING:
@@ -95,20 +98,10 @@ async def context_of(
     written_by: HandlerPlace | None = None,
 ) -> Context | Reply:
     """What a decision reads now, handlers' answers included; a Reply where a handler failed."""
-    configuration, options, where = session.door.configuration, session.options, session.whereabouts
-    context = Context(
-        listener=session.handlers.connection.listener,
-        local=where.accepted_local.ip,
-        peer=where.peer.ip,
-        relay_hosts=session.relay_hosts,
-        relay_hosts_source=options.sources.get("relay_hosts"),
-        identity=session.handlers.connection.authz_id,
+    context = msgspec.structs.replace(
+        told_of(session).context,
         sender=sender,
         recipient=recipient,
-        hostnames=(options.hostname, configuration.hostname),
-        postmaster=configuration.postmaster,
-        postmaster_source=configuration.sources.get("postmaster"),
-        allow_sender_routing=options.allow_sender_routing,
         transaction=transaction,
         written_by=written_by,
     )
