@@ -134,7 +134,7 @@ def encode_record(record: Record) -> bytes:
 def rfc3339(unix_seconds: float) -> str:
     """A time as records write it: UTC, to the microsecond."""
     second = int(unix_seconds // 1)
-    return f"{_second(second)}.{min(int((unix_seconds - second) * 1e6), 999_999):06d}Z"
+    return f"{_second(second)}.{int((unix_seconds - second) * 1e6):06d}Z"
 
 
 @lru_cache(maxsize=64)

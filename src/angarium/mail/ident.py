@@ -9,9 +9,9 @@ from __future__ import annotations
 
 def make_ident(unix_seconds: float, entropy: bytes) -> str:
     """Make an id from a time and at least ten octets of entropy."""
-    random = int.from_bytes(entropy[:10], "big")
-    variant = 0x8 | (random >> 62) & 0x3  # RFC 9562 section 5.7
-    return f"{int(unix_seconds * 1000):012x}7{random >> 68:03x}{variant:x}{random & (1 << 60) - 1:015x}"
+    random = entropy[:10].hex()
+    variant = "89ab"[entropy[2] >> 6]  # RFC 9562 section 5.7
+    return f"{int(unix_seconds * 1000):012x}7{random[:3]}{variant}{random[5:]}"
 
 
 def created_at(ident: str) -> float:

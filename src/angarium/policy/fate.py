@@ -54,7 +54,7 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
 def fate(decision: Decision, report: Report | None) -> Fate:
     """The fate of a message to one accepted recipient; `report` is what examining it found."""
     assert decision.verdict.accepts, "only accepted recipients reach the end of data"
-    examination = _examination(decision, report)
+    examination = None if report is None else _examination(decision, report)
     if report is None or examination is None:
         return _ordinary(decision)
     if report.error is not None:
@@ -62,9 +62,7 @@ def fate(decision: Decision, report: Report | None) -> Fate:
     return _logged(decision, examination, report)
 
 
-def _examination(decision: Decision, report: Report | None) -> Examination | None:
-    if report is None:
-        return None
+def _examination(decision: Decision, report: Report) -> Examination | None:
     return next((found for found in decision.examinations if found.kind == report.kind), None)
 
 

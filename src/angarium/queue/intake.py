@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,15 +75,24 @@ def queue_name(arrival: Arrival) -> QueueName:
     """The queue it belongs into: a handler's choice, else its recipient's domain with tenant and campaign."""
     if arrival.queue is not None:
         return parse_queue_name(arrival.queue)
-    return queue_name_of(arrival.meta, str(arrival.envelope.recipients[0].address))
+    return _chosen(arrival.meta, arrival.envelope.recipients[0].address.domain)
 
 
 def queue_name_of(meta: Mapping[str, Any], recipient: str) -> QueueName:
     """The queue that metadata and a recipient ask for."""
+    return _chosen(meta, recipient.rpartition("@")[2] if "@" in recipient else "")
+
+
+_CHOICES = frozenset({"queue", "tenant", "campaign", "routing_domain"})
+"""Metadata that says something about the queue."""
+
+
+def _chosen(meta: Mapping[str, Any], domain: str) -> QueueName:
+    if _CHOICES.isdisjoint(meta):
+        return QueueName(domain)
     chosen = meta.get("queue")
     if isinstance(chosen, str):
         return parse_queue_name(chosen)
-    domain = recipient.rpartition("@")[2] if "@" in recipient else ""
     tenant, campaign, route = meta.get("tenant"), meta.get("campaign"), meta.get("routing_domain")
     return QueueName(domain, _text(tenant), _text(campaign), _text(route))
 
@@ -188,32 +197,33 @@ class Intake:
             if arrival.is_queued:
                 groups.setdefault(id(arrival.content), []).append(arrival)
         for group in groups.values():
-            waiting += self._put_group(group)
+            self._put_group(group, waiting)
 
-    def _put_group(self, group: list[Arrival]) -> Iterator[Message]:
-        queues = [self._queue(arrival) for arrival in group]
-        stored = [_stored(arrival, queue) for arrival, queue in zip(group, queues, strict=True)]
-        payloads = [(arrival.ident, encode(one)) for arrival, one in zip(group, stored, strict=True)]
-        places = self._store.put(group[0].content, payloads)
-        for arrival, one, queue, place in zip(group, stored, queues, places, strict=True):
+    def _put_group(self, group: list[Arrival], waiting: list[Message]) -> None:
+        """Put messages of one content; adds to `waiting` what was put."""
+        content = group[0].content
+        octets = sum(map(len, content))
+        held, payloads = [], []
+        for arrival in group:
+            assert arrival.queue is not None
+            queue = self._scheduler.make_queue(arrival.queue, arrival.queue_config)
+            stored = _stored(arrival, queue, len(arrival.prefix) + octets)
+            held.append((arrival, stored, queue))
+            payloads.append((arrival.ident, encode(stored)))
+        places = self._store.put(content, payloads)
+        for (arrival, stored, queue), place in zip(held, places, strict=True):
             message = Message(arrival.ident, place, queue, self._store)
             message.take_schedule(arrival.meta)
-            message.remember(one, _outward(arrival), [arrival.prefix, *arrival.content])
-            self._fresh.add(message, one.size)
-            yield message
-
-    def _queue(self, arrival: Arrival) -> ScheduledQueue:
-        assert arrival.queue is not None
-        return self._scheduler.make_queue(arrival.queue, arrival.queue_config)
+            message.remember(stored, _outward(arrival), [arrival.prefix, *content])
+            self._fresh.add(message, stored.size)
+            waiting.append(message)
 
     def _put_evidence(self, arrivals: Sequence[Arrival]) -> tuple[str, int] | None:
         """Keep the records of what has no other trace: reports, and messages that are discarded."""
-        records = [
-            encode_record(record)
-            for arrival in arrivals
-            if not arrival.is_queued or len(arrival.records) > 1
-            for record in arrival.records
-        ]
+        records: list[bytes] = []
+        for arrival in arrivals:
+            if not arrival.is_queued or len(arrival.records) > 1:
+                records += map(encode_record, arrival.records)
         if not records:
             return None
         ident = self.new_ident()
@@ -291,16 +301,16 @@ def _outward(arrival: Arrival) -> Envelope:
     return replace(arrival.envelope, sender=arrival.return_path)
 
 
-def _stored(arrival: Arrival, queue: ScheduledQueue) -> Stored:
+def _stored(arrival: Arrival, queue: ScheduledQueue, size: int) -> Stored:
     envelope = arrival.envelope
     recipient = envelope.recipients[0]
     assert arrival.queue is not None
     return Stored(
-        sender=None if envelope.sender is None else str(envelope.sender),
-        recipient=str(recipient.address),
+        sender=None if envelope.sender is None else envelope.sender.text,
+        recipient=recipient.address.text,
         queue=arrival.queue,
         prefix=arrival.prefix,
-        size=arrival.size,
+        size=size,
         meta=arrival.meta,
         eight_bit=envelope.eight_bit,
         smtputf8=envelope.smtputf8,
@@ -311,5 +321,5 @@ def _stored(arrival: Arrival, queue: ScheduledQueue) -> Stored:
         session_id=arrival.session_id,
         dsn_allowed=arrival.tells_sender,
         queue_options=queue.kept_options(),
-        return_path=None if arrival.return_path is None else str(arrival.return_path),
+        return_path=None if arrival.return_path is None else arrival.return_path.text,
     )

@@ -214,7 +214,7 @@ class Message:
         """When it may wait no longer, Unix seconds."""
         special = self.special
         if special is None:
-            return self.created + self.queue.config.max_age
+            return created_at(self.ident) + self.queue.config.max_age
         if special.expires is not None:
             return special.expires
         return max(self.created, special.begins or 0.0) + self.queue.config.max_age

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from angarium.log.captured import captured_headers, captured_meta
 from angarium.log.records import EnhancedCode, PeerAddress, Record, RecordType, Response, rfc3339
+from angarium.mail.ident import created_at
 from angarium.mail.status import Reply, reply
 from angarium.policy.config import Configuration
 from angarium.queue.classified import classified
@@ -31,7 +32,7 @@ def delivery_record(
     answer: Reply | None = None,
 ) -> Record:
     """What became of one attempt; `answer` where the record says something else than the next hop did."""
-    created, peer, log = message.created, outcome.peer, configuration.log
+    created, peer, log = created_at(message.ident), outcome.peer, configuration.log
     stored = _known(message)
     record = Record(
         type=record_type,

@@ -57,8 +57,10 @@ class Transaction:
     @property
     def fixes_line_endings(self) -> bool:
         """Whether every recipient's domain only logs and takes bare line ends."""
-        wanted = {accepted.decision.invalid_line_endings for accepted in self.accepted}
-        return wanted == {LineEndings.FIX}
+        for accepted in self.accepted:
+            if accepted.decision.invalid_line_endings is not LineEndings.FIX:
+                return False
+        return bool(self.accepted)
 
     async def add_recipient(self, session: Session, event: Rcpt) -> Reply:
         """Decide about a recipient, and keep it if it is accepted."""
