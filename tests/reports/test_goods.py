@@ -103,6 +103,12 @@ def test_a_stranger_who_tells_in_the_form_of_a_mail_system_is_one() -> None:
     assert examine(notice("Mail <mail@b.example>", "Undeliverable", words)).kind == "oob"
 
 
+def test_a_stranger_who_says_it_in_one_sentence_is_one() -> None:
+    """A title of failure, and one sentence that says of an address that mail to it failed."""
+    words = "Your mail to pia@isp.example could not be delivered because the mailbox is full."
+    assert examine(notice("noreply@isp.example", "Mail could not be delivered", words)).kind == "oob"
+
+
 @pytest.mark.parametrize("name", ABROAD)
 def test_letters_beyond_ascii_are_letters(name: str) -> None:
     """Words are recognised whichever letter follows their stem."""

@@ -41,6 +41,7 @@ ENOUGH_UNTITLED: Final = 10
 # What the title of an answer adds to the signs of a person.
 ANSWERS: Final = 2
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]{1,80}@[^\s<>\"'(),;:]{1,255}")
 _ANSWER = re.compile(r"\s*(re|fwd?|aw|wg|tr|rv|sv|antw|回复|答复|转发)\s*(\[\d+\])?\s*[:：]", re.IGNORECASE)
 _PROGRAM = re.compile(
@@ -198,18 +199,30 @@ def _is_told(
 ) -> bool:
     """Whether words that do not show the mail are about mail, and told by a mail system.
 
-    Faxes and parcels fail as well. Who has no mail system's name must tell in its form: with the null
-    reverse-path alone, people and shops speak too.
+    Faxes and parcels fail as well. Who has no mail system's name must tell in its form, or in one sentence
+    below a title of failure: with the null reverse-path alone, people and shops speak too.
     """
     if any(one.is_sure and tells(one.words) for one in found):
         return True
     if is_unnamed:
-        return False
+        return _is_failure(subject) and _tell_in_one_sentence(found, words)
     if reply is not None and reply.enhanced is not None:
         return True
     if not _MAIL.search(_flat(f"{subject} {words}")):
         return False
     return not _OTHER_GOODS.search(_flat(f"{authors_title(subject)} {authors_words(words)}"))
+
+
+def _is_failure(subject: str) -> bool:
+    return _ANSWER.match(subject) is None and _may_be_unsaid(_SUBJECTS.search(subject))
+
+
+def _tell_in_one_sentence(found: Sequence[Found], words: str) -> bool:
+    """Whether some sentence says of an address that mail to it failed; explanations need several."""
+    for sentence in _SENTENCE_END.split(_flat(words)):
+        if any(one.address in sentence for one in found) and _heaviest(_PHRASES.search(sentence)) > 3:
+            return True
+    return False
 
 
 def _flat(words: str) -> str:
