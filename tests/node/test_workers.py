@@ -1,11 +1,14 @@
 """Several workers behind one supervisor, as the real program runs them."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
 import re
+import resource
 import signal
+import smtplib
 import socket
 import time
 from pathlib import Path
@@ -241,6 +244,23 @@ def test_a_full_worker(tmp_path):
                     pass
             assert await server.codes("user@example.com") == {250}
             assert await server.stop() == 0
+
+    run(main())
+
+
+def test_a_worker_whose_spool_fails(tmp_path):
+    """While one worker cannot write its spool, the other accepts what comes; nobody is refused for it."""
+
+    async def main():
+        async with node(tmp_path, workers=2) as server:
+            pids = await server.workers()
+            resource.prlimit(pids[1], resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            async with asyncio.timeout(LIMIT):
+                while not (await server.ask("version"))["workers"][1]["full"]:
+                    with contextlib.suppress(AssertionError, smtplib.SMTPException):
+                        await server.send(1)
+            assert len(await server.send(MANY)) == MANY
+            await server.stop()
 
     run(main())
 
