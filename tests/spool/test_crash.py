@@ -87,6 +87,12 @@ class Player:
             self.known.places |= dict(zip(idents, places, strict=True))
             self.known.answered |= set(idents)
 
+    async def put_after(self, turns: int) -> None:
+        """Put while batches and segments are under way."""
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await self.put(1, 700)
+
     def _waiting(self) -> list[str]:
         return sorted(self.known.answered - self.known.begun)
 
@@ -121,6 +127,8 @@ class Player:
                     await self.put(int(copies), int(size))
                 case ["crowd", number]:
                     await asyncio.gather(*[self.put(1, 700) for _ in range(int(number))])
+                case ["waves", number]:
+                    await asyncio.gather(*[self.put_after(n // 10) for n in range(int(number))])
                 case ["finish"]:
                     self.finish()
                 case ["note"]:
@@ -183,6 +191,7 @@ SCRIPTS = {
         "crowd 8",
         "sync",
     ],
+    "outgrown": ["put 1 6000", "waves 40", "note", "finish", "sync"],
     "large": ["put 1 100", "put 2 60000", "finish", "sync", "put 1 100", "rest", "sync"],
     "emptied": [
         "put 2 9000",
@@ -226,6 +235,7 @@ STEPS = st.sampled_from(
         "finish",
         "finish",
         "note",
+        "waves 40",
         "sync",
         "rest",
     ]

@@ -86,6 +86,43 @@ async def test_a_full_disk_refuses_and_heals(disk: SimulatedDisk) -> None:
     assert idents(on(disk)) == {"c"}
 
 
+async def _outgrow(store: Store) -> list[asyncio.Future[None]]:
+    """Fill a segment and begin the next while the spare is being made; the commits under way."""
+    await put(store, "a", b"x" * 14_000)
+    store.put([b"x"], [("b", b"")])
+    commits = [store.commit()]
+    await asyncio.sleep(0)  # the batch begins, and it is seen that a spare is wanted
+    store.put([b"x" * 20_000], [("c", b"")])
+    return [*commits, store.commit()]
+
+
+async def test_a_segment_that_began_too_early_gets_the_spare_under_way(disk: SimulatedDisk) -> None:
+    """Nobody waits for a file of its own behind the one that is being made."""
+    store = on(disk)
+    await asyncio.gather(*await _outgrow(store))
+    made = [line for line in disk.log if line.startswith("create")]
+    assert made == ["create segment-00000001.new", "create segment-00000002.new"]
+    assert idents(on(disk.power_cut())) == {"a", "b", "c"}
+
+
+async def test_the_spare_under_way_cannot_be_made(disk: SimulatedDisk) -> None:
+    """Whoever waits for it is told so, and what was put before stays; space heals it."""
+    store = on(disk)
+    disk.fail = lambda operation: errno.ENOSPC if operation.startswith("create segment-00000002") else None
+    outcomes = await asyncio.gather(*await _outgrow(store), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), SpoolFull]
+    await put(store, "d", b"x" * 20_000)
+    assert idents(on(disk.power_cut())) == {"a", "b", "d"}
+
+
+async def test_closing_while_a_segment_waits_for_the_spare(disk: SimulatedDisk) -> None:
+    """What was put is written all the same."""
+    store = on(disk)
+    await _outgrow(store)
+    store.close()
+    assert idents(on(disk)) == {"a", "b", "c"}
+
+
 async def test_space_that_must_stay_free_is_respected(disk: SimulatedDisk) -> None:
     """Below `min_free_space` puts are refused at once, also where a segment has room; above it they are taken
     again.

@@ -69,7 +69,10 @@ class Journal:
         """A batch is under way, or about to be: its landing starts the next."""
         self._timer: asyncio.TimerHandle | None = None
         self._barred_until = 0.0
-        self._is_making_spare = False
+        self._spare_size = 0
+        """Octets of the spare that is being made; 0: none is."""
+        self._heir: Segment | None = None
+        """The segment that began meanwhile, and gets it."""
         self._is_closing = False
 
     def continue_after(self, segments: list[Segment]) -> None:
@@ -366,18 +369,23 @@ class Journal:
     # -- segments -----------------------------------------------------------------------------
 
     def _think_ahead(self) -> None:
-        """Have a spare made when half of the current segment is written."""
+        """Have a spare made when a quarter of the current segment is written.
+
+        It may be twice as large, and the rest should last until it is there.
+        """
         segment = self._current
-        if segment is None or segment.synced * 2 < segment.size or self._is_making_spare:
+        if segment is None or segment.synced * 4 < segment.size or self._spare_size:
             return
         if self._pool.has_spare() or time.monotonic() < self._barred_until:
             return
-        self._is_making_spare = True
-        self._keeper.submit(partial(self._pool.make, *self._pool.plan(0)), self._spare_made)
+        file, self._spare_size = self._pool.plan(0)
+        self._keeper.submit(partial(self._pool.make, file, self._spare_size), self._spare_made)
 
     def _spare_made(self, outcome: Spare | OSError) -> None:
-        self._is_making_spare = False
-        if isinstance(outcome, OSError):
+        heir, self._heir, self._spare_size = self._heir, None, 0
+        if heir is not None:
+            self._segment_made(heir, outcome)
+        elif isinstance(outcome, OSError):
             self._bar()
         elif not self._pool.offer(outcome):
             self._files.close(outcome.handle)
@@ -396,6 +404,8 @@ class Journal:
         segment = Segment(self.generation, self._files.entropy(record.SALT_SIZE), spare.size if spare else 0)
         if spare is not None:
             _equip(segment, spare)
+        elif not is_urgent and self._heir is None and self._spare_size >= octets:
+            self._heir, segment.size = segment, self._spare_size
         else:
             self._have_made(segment, octets, is_urgent=is_urgent)
         self.segments[segment.generation] = self._current = segment
