@@ -191,6 +191,11 @@ class Input:
         return self._bound == 0
 
 
+def split_lines(octets: bytes) -> list[bytes]:
+    """Every line without its CRLF, and at last what stands behind the last CRLF: an unfinished line."""
+    return octets.split(CRLF)
+
+
 class Canonical(bytes):
     """Content that `checked` has looked at: on its way out nobody looks again, unless somebody changed it."""
 

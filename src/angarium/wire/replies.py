@@ -7,11 +7,12 @@ is no reply raises NotAReply once, and so does a reply longer than any server ha
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 
 from angarium.mail.status import Reply, reply
-from angarium.wire.framing import Input
+from angarium.wire.framing import Octets, as_bytes, split_lines
 
 MAX_LINE = 4096  # octets; RFC 5321 section 4.5.3.1.5 allows 512, real servers send more
 MAX_LINES = 200
@@ -27,46 +28,52 @@ class NotAReply(Exception):  # noqa: N818  (said of the octets, not of us)
 class ReplyReader:
     """Reads replies off the octets a server sends."""
 
-    __slots__ = ("_code", "_input", "_lines")
+    __slots__ = ("_code", "_rest", "_texts", "_waiting")
 
     def __init__(self) -> None:
-        self._input = Input()
-        self._lines: list[str] = []
+        self._waiting: deque[bytes] = deque()
+        """Lines that came in and have not been looked at."""
+        self._rest = b""
+        """What came of the line after them."""
         self._code = b""
+        self._texts: list[str] = []
+        """Of the reply that has not come to its end."""
 
-    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        """Take in octets; they are copied."""
-        self._input.append(data)
+    def receive_data(self, data: Octets) -> None:
+        """Take in octets."""
+        lines = split_lines(self._rest + as_bytes(data))
+        self._rest = lines.pop()
+        self._waiting += lines
 
     @property
     def has_buffered_input(self) -> bool:
         """Whether octets, or lines of an unfinished reply, are waiting."""
-        return len(self._input) > 0 or bool(self._lines)
+        return bool(self._waiting or self._rest or self._texts)
 
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None; raises NotAReply."""
-        while (taken := self._input.take_line(MAX_LINE)) is not None:
-            line, length = taken
-            if length <= _SHORT and not self._lines:
+        while self._waiting:
+            line = self._waiting.popleft()
+            if len(line) <= _SHORT and not self._texts:
                 answer = _short_reply(line)
                 if answer is not None:
                     return answer
-            if length > MAX_LINE or len(self._lines) >= MAX_LINES:
+            if len(line) > MAX_LINE or len(self._texts) >= MAX_LINES:
                 raise NotAReply("a reply that is too long")
             if self._add(line):
-                text, self._lines = "\n".join(self._lines), []
+                text, self._texts = "\n".join(self._texts), []
                 return reply(int(self._code), text)
-        if self._input.is_overlong:
+        if len(self._rest) > MAX_LINE + 1:  # one more: the last octet may be the CR of a line that just fits
             raise NotAReply("a line that is too long")
         return None
 
     def _add(self, line: bytes) -> bool:
         """Take in one line; tells whether it was the last of its reply."""
         match = _LINE.fullmatch(line)
-        if match is None or (self._lines and match[1] != self._code):
+        if match is None or (self._texts and match[1] != self._code):
             raise NotAReply(f"not a reply: {line[:80]!r}")
         self._code = match[1]
-        self._lines.append((match[3] or b"").decode("utf-8", "replace").replace("\n", " "))
+        self._texts.append((match[3] or b"").decode("utf-8", "replace").replace("\n", " "))
         return match[2] != b"-"
 
 

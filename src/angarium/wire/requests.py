@@ -16,29 +16,29 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 def mail_command(envelope: Envelope, size: int, offered: PeerExtensions) -> str:
     """The MAIL command for content of `size` octets, without its CRLF."""
-    words = [f"MAIL FROM:<{envelope.sender or ''}>"]
+    command = f"MAIL FROM:<{envelope.sender or ''!s}>"
     if offered.size is not None:
-        words.append(f"SIZE={size}")
+        command += f" SIZE={size}"
     if envelope.eight_bit and offered.eight_bit:
-        words.append("BODY=8BITMIME")
+        command += " BODY=8BITMIME"
     if envelope.smtputf8 and offered.smtputf8:
-        words.append("SMTPUTF8")
+        command += " SMTPUTF8"
     if envelope.ret and offered.dsn:
-        words.append(f"RET={envelope.ret}")
+        command += f" RET={envelope.ret}"
     if envelope.envid and offered.dsn:
-        words.append(f"ENVID={encode_xtext(envelope.envid)}")
-    return " ".join(words)
+        command += f" ENVID={encode_xtext(envelope.envid)}"
+    return command
 
 
 def rcpt_command(recipient: Recipient, offered: PeerExtensions) -> str:
     """The RCPT command for one recipient, without its CRLF."""
-    words = [f"RCPT TO:<{recipient.address}>"]
+    command = f"RCPT TO:<{recipient.address!s}>"
     if recipient.notify and offered.dsn:
-        words.append(f"NOTIFY={','.join(recipient.notify)}")
+        command += f" NOTIFY={','.join(recipient.notify)}"
     if recipient.orcpt and offered.dsn:
         kind, _, address = recipient.orcpt.partition(";")
-        words.append(f"ORCPT={kind};{encode_xtext(address)}")
-    return " ".join(words)
+        command += f" ORCPT={kind};{encode_xtext(address)}"
+    return command
 
 
 def encode_xtext(text: str) -> str:

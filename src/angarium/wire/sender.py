@@ -18,8 +18,11 @@ from __future__ import annotations
 import base64
 import re
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import ClassVar
+
+import msgspec
 
 from angarium.mail.envelope import Envelope
 from angarium.mail.status import Reply
@@ -52,8 +55,7 @@ MAX_AHEAD = 128 * 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@dataclass(slots=True)
-class _Transaction:
+class _Transaction(msgspec.Struct):
     """What is known of the transaction under way."""
 
     commands: list[str]
@@ -122,9 +124,11 @@ class Sender:
                 answer = self._replies.next_reply()
                 if answer is None:
                     break
-                self._take(answer)
+                event = self._take(answer)
             except NotAReply as error:
                 return ProtocolError(str(error), self._end(self.during).during)
+            if event is not None:
+                return event
         if self._events:
             return self._events.popleft()
         if self._eof:
@@ -137,60 +141,58 @@ class Sender:
         self._ended = self._ended or Disconnected(during)
         return self._ended
 
-    def _take(self, answer: Reply) -> None:
-        """Match a reply to what awaits it."""
-        during = self.during if answer.closes else ""
-        if self._awaited:
-            stage, index = self._awaited[0]
-            _require_sense(stage, answer)
-            self._awaited.popleft()
-            self._answered(stage, index, answer)
-        elif answer.closes:
-            self._events.append(Unsolicited(answer))
-        else:
-            raise NotAReply(f"a reply to nothing: {answer.code}")
+    def _take(self, answer: Reply) -> Told | None:
+        """Match a reply to what awaits it; None where the reply is told to nobody."""
         if answer.closes:
-            self._end(during)
+            return self._take_last(answer)
+        if not self._awaited:
+            raise NotAReply(f"a reply to nothing: {answer.code}")
+        stage, index = self._awaited[0]
+        if not answer.is_refusal:
+            _require_sense(stage, answer)
+        self._awaited.popleft()
+        return self._TAKE[stage](self, answer, index)
 
-    def _answered(self, stage: Stage, index: int | None, answer: Reply) -> None:
-        if self._transaction is not None and stage is not Stage.RSET:
-            self._take_in_transaction(self._transaction, stage, index, answer)
-        else:
-            self._answered_alone(stage, answer)
+    def _take_last(self, answer: Reply) -> Told | None:
+        """Match a 421 to what awaits it, or to nothing: the server is about to close."""
+        during = self.during
+        event: Told | None = Unsolicited(answer)
+        if self._awaited:
+            stage, index = self._awaited.popleft()
+            event = self._TAKE[stage](self, answer, index)
+        self._end(during)
+        return event
 
-    def _answered_alone(self, stage: Stage, answer: Reply) -> None:
-        match stage:
-            case Stage.GREETING:
-                self._events.append(Greeting(answer))
-            case Stage.EHLO | Stage.HELO:
-                self._take_ehlo(stage, answer)
-            case Stage.STARTTLS:
-                self._take_starttls(answer)
-            case Stage.AUTH:
-                self._events.append(AuthReply(answer))
-            case Stage.RSET:
-                self._take_rset(answer)
-            case _:
-                self._events.append(QuitReply(answer))
+    def _take_greeting(self, answer: Reply, _: int | None) -> Told:
+        return Greeting(answer)
 
-    def _take_ehlo(self, stage: Stage, answer: Reply) -> None:
-        offers = stage is Stage.EHLO and answer.is_positive
-        self.extensions = PeerExtensions.read(answer) if offers else PeerExtensions()
-        self._events.append(EhloReply(answer, self.extensions))
+    def _take_auth(self, answer: Reply, _: int | None) -> Told:
+        return AuthReply(answer)
 
-    def _take_starttls(self, answer: Reply) -> None:
+    def _take_quit(self, answer: Reply, _: int | None) -> Told:
+        return QuitReply(answer)
+
+    def _take_ehlo(self, answer: Reply, _: int | None) -> Told:
+        self.extensions = PeerExtensions.read(answer) if answer.is_positive else PeerExtensions()
+        return EhloReply(answer, self.extensions)
+
+    def _take_helo(self, answer: Reply, _: int | None) -> Told:
+        self.extensions = PeerExtensions()
+        return EhloReply(answer, self.extensions)
+
+    def _take_starttls(self, answer: Reply, _: int | None) -> Told:
         if answer.is_positive and self._replies.has_buffered_input:
             raise NotAReply("octets behind the answer to STARTTLS")
-        self._events.append(StartTlsReply(answer))
+        return StartTlsReply(answer)
 
-    def _take_rset(self, answer: Reply) -> None:
+    def _take_rset(self, answer: Reply, _: int | None) -> Told | None:
         self._open = False
         if not self._resetting:
-            self._events.append(RsetReply(answer))
-            return
+            return RsetReply(answer)
         self._resetting = False
         if self._transaction and not self._transaction.grouped:
             self._say(Stage.MAIL, self._transaction.commands[0])
+        return None
 
     # What goes out
 
@@ -257,7 +259,7 @@ class Sender:
         size = sum(map(len, content))
         commands = [mail_command(envelope, size, self.extensions)]
         commands += [rcpt_command(recipient, self.extensions) for recipient in envelope.recipients]
-        if any(map(_CONTROL.search, commands)):
+        if _CONTROL.search("".join(commands)):
             raise ValueError("control character in an envelope")
         is_ahead = grouped and self._may_chunk and self.extensions.chunking and size <= MAX_AHEAD
         self._transaction = _Transaction(commands, content, grouped, is_ahead, [])
@@ -271,43 +273,32 @@ class Sender:
 
     def _say_group(self, transaction: _Transaction) -> None:
         """MAIL, every RCPT, and DATA or the content itself, in one piece (RFC 2920 section 3.1, RFC 3030)."""
-        commands, last, chunk = transaction.commands, Stage.DATA, []
+        last, chunk = "DATA", []
         if transaction.is_ahead:
-            last, chunk = Stage.CONTENT, chunk_content(transaction.content)
-        data = f"BDAT {sum(map(len, chunk))} LAST" if transaction.is_ahead else "DATA"
-        self._output.append("\r\n".join([*commands, data, ""]).encode())
+            chunk = chunk_content(transaction.content)
+            last = f"BDAT {sum(map(len, chunk))} LAST"
+        self._output.append("\r\n".join([*transaction.commands, last, ""]).encode())
         self._output += chunk
-        self._awaited.append((Stage.MAIL, None))
-        self._awaited.extend((Stage.RCPT, index) for index in range(len(commands) - 1))
-        self._awaited.append((last, None))
+        self._awaited += _group(len(transaction.commands) - 1, is_ahead=transaction.is_ahead)
 
-    def _take_in_transaction(
-        self, transaction: _Transaction, stage: Stage, index: int | None, answer: Reply
-    ) -> None:
-        match stage:
-            case Stage.MAIL:
-                self._take_mail(transaction, answer)
-            case Stage.RCPT:
-                self._take_rcpt(transaction, index or 0, answer)
-            case Stage.DATA:
-                self._take_data(transaction, answer)
-            case _:
-                self._take_content(transaction, index, answer)
-
-    def _take_mail(self, transaction: _Transaction, answer: Reply) -> None:
-        transaction.failed = not answer.is_positive
-        self._open = not transaction.failed
-        self._events.append(MailReply(answer))
+    def _take_mail(self, answer: Reply, _: int | None) -> Told:
+        transaction = self._transaction
+        assert transaction is not None
+        self._open = answer.is_positive
+        transaction.failed = not self._open
         if not transaction.grouped:
             self._next_command(transaction, 0)
+        return MailReply(answer)
 
-    def _take_rcpt(self, transaction: _Transaction, index: int, answer: Reply) -> None:
-        if not transaction.failed:
-            self._events.append(RcptReply(index, answer))
-            if answer.is_positive:
-                transaction.accepted.append(index)
+    def _take_rcpt(self, answer: Reply, index: int | None) -> Told | None:
+        transaction = self._transaction
+        assert transaction is not None
+        assert index is not None
+        if answer.is_positive and not transaction.failed:
+            transaction.accepted.append(index)
         if not transaction.grouped:
             self._next_command(transaction, index + 1)
+        return None if transaction.failed else RcptReply(index, answer)
 
     def _next_command(self, transaction: _Transaction, index: int) -> None:
         """Without PIPELINING: what comes after an answered command."""
@@ -321,15 +312,16 @@ class Sender:
         else:
             self._finish()
 
-    def _take_data(self, transaction: _Transaction, answer: Reply) -> None:
+    def _take_data(self, answer: Reply, _: int | None) -> Told | None:
+        transaction = self._transaction
+        assert transaction is not None
         if answer.is_intermediate and self._replies.has_buffered_input:
             raise NotAReply("an answer to content that was not sent yet")
-        if transaction.accepted:
-            self._events.append(DataReply(answer))
         if answer.is_intermediate:
             self._say_content(transaction)
         else:
             self._finish()
+        return DataReply(answer) if transaction.accepted else None
 
     def _say_content(self, transaction: _Transaction) -> None:
         """Send the content, or a lone dot where nobody would get it (RFC 2920 section 3.1)."""
@@ -341,24 +333,47 @@ class Sender:
         if not self._awaited:
             self._finish()
 
-    def _take_content(self, transaction: _Transaction, index: int | None, answer: Reply) -> None:
+    def _take_content(self, answer: Reply, index: int | None) -> Told | None:
+        transaction = self._transaction
+        assert transaction is not None
         # What a refused chunk leaves behind nobody knows before RSET (RFC 3030 section 2).
         self._open = transaction.is_ahead and not transaction.failed and not answer.is_positive
-        if transaction.accepted:
-            self._events.append(ContentReply(answer, index))
         if not self._awaited:
             self._finish()
+        return ContentReply(answer, index) if transaction.accepted else None
 
     def _finish(self) -> None:
         self._transaction = None
         self._events.append(TransactionEnded())
 
+    _TAKE: ClassVar[dict[Stage, Callable[[Sender, Reply, int | None], Told | None]]] = {
+        Stage.GREETING: _take_greeting,
+        Stage.EHLO: _take_ehlo,
+        Stage.HELO: _take_helo,
+        Stage.STARTTLS: _take_starttls,
+        Stage.AUTH: _take_auth,
+        Stage.MAIL: _take_mail,
+        Stage.RCPT: _take_rcpt,
+        Stage.DATA: _take_data,
+        Stage.CONTENT: _take_content,
+        Stage.RSET: _take_rset,
+        Stage.QUIT: _take_quit,
+    }
+    """Who takes the reply that was awaited for what."""
+
+
+@lru_cache(maxsize=64)
+def _group(recipients: int, *, is_ahead: bool) -> tuple[tuple[Stage, int | None], ...]:
+    """What is awaited after a transaction was said in one group."""
+    last = Stage.CONTENT if is_ahead else Stage.DATA
+    return ((Stage.MAIL, None), *((Stage.RCPT, index) for index in range(recipients)), (last, None))
+
 
 def _require_sense(stage: Stage, answer: Reply) -> None:
-    """Raise NotAReply for a class of reply that the command cannot have (RFC 5321 section 4.3.2)."""
+    """Raise NotAReply for 2yz or 3yz where the command cannot have it (RFC 5321 section 4.3.2)."""
     if stage is Stage.DATA:
         is_senseless = answer.is_positive
     else:
-        is_senseless = answer.is_intermediate and stage is not Stage.AUTH
+        is_senseless = not answer.is_positive and stage is not Stage.AUTH
     if is_senseless:
         raise NotAReply(f"{answer.code} in answer to {stage.value}")

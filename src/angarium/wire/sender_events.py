@@ -5,108 +5,95 @@ Answers "what happened?" on the sending side, as `wire.events` does on the recei
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from angarium.mail.status import Reply
 from angarium.wire.events import NeedData
 from angarium.wire.replies import PeerExtensions
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+class Greeting(msgspec.Struct, frozen=True):
     """The server's first words; other than 220, it does not want mail."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class EhloReply:
+class EhloReply(msgspec.Struct, frozen=True):
     """The answer to EHLO, LHLO or HELO, with what it offers."""
 
     reply: Reply
     extensions: PeerExtensions
 
 
-@dataclass(frozen=True, slots=True)
-class StartTlsReply:
+class StartTlsReply(msgspec.Struct, frozen=True):
     """The answer to STARTTLS; after 220 shake hands, then `Sender.restart`."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class AuthReply:
+class AuthReply(msgspec.Struct, frozen=True):
     """An answer within AUTH: 235, a refusal, or 334 with a challenge in base64."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class MailReply:
+class MailReply(msgspec.Struct, frozen=True):
     """The answer to MAIL; a refusal is every recipient's."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class RcptReply:
+class RcptReply(msgspec.Struct, frozen=True):
     """The answer to the RCPT of one recipient, by its place in the envelope."""
 
     index: int
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class DataReply:
+class DataReply(msgspec.Struct, frozen=True):
     """The answer to DATA, where a recipient was accepted; a refusal is every accepted recipient's."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class ContentReply:
+class ContentReply(msgspec.Struct, frozen=True):
     """The final answer: for all accepted recipients (index None), or for one of them (LMTP)."""
 
     reply: Reply
     index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionEnded:
+class TransactionEnded(msgspec.Struct, frozen=True):
     """All that belongs to the transaction has been said."""
 
 
-@dataclass(frozen=True, slots=True)
-class RsetReply:
+class RsetReply(msgspec.Struct, frozen=True):
     """The answer to `send_rset`."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class QuitReply:
+class QuitReply(msgspec.Struct, frozen=True):
     """The answer to QUIT."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Unsolicited:
+class Unsolicited(msgspec.Struct, frozen=True):
     """A 421 that answers nothing: the server is about to close."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnected:
+class Disconnected(msgspec.Struct, frozen=True):
     """The server has gone, or said 421 before; `during` names what had no answer yet (a Stage's value)."""
 
     during: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProtocolError:
+class ProtocolError(msgspec.Struct, frozen=True):
     """The server sent something else than a reply; nothing more is understood on this connection."""
 
     text: str
