@@ -94,10 +94,11 @@ class Input:
         """
         end = self.octets.find(CRLF, self._scanned)
         if end < 0:
-            self._await_line_end(bound)
+            if self.octets:
+                self._await_line_end(bound)
             return None
         line, length = bytes(self.octets[self._taken : end]), end - self._taken + self._dropped
-        self._take_to(end + len(CRLF))
+        self._take_to(end + 2)
         self._dropped = 0
         return line, length
 
@@ -128,7 +129,7 @@ class Input:
                 self._discard_content()
             return None
         content = self._cut_content(dot)
-        self._take_to(dot + len(_FINAL))
+        self._take_to(dot + 3)
         return Defect.TOO_BIG if self._overflowed else checked(content, limit, line_length, fix=fix)
 
     def _find_final_dot(self) -> int:
@@ -137,7 +138,7 @@ class Input:
             dot = self._find_dot()
             if dot < 0:
                 return -1
-            line = bytes(self.octets[dot : dot + len(_FINAL)])
+            line = bytes(self.octets[dot : dot + 3])
             if line == _FINAL:
                 return dot
             self._dotted = not _FINAL.startswith(line)
@@ -150,10 +151,10 @@ class Input:
             return self._taken  # the CRLF before it is that of the command
         end = octets.find(_DOT_LINE, self._scanned)
         if end < 0:
-            self._scanned = max(self._scanned, len(octets) - len(CRLF))
+            self._scanned = max(self._scanned, len(octets) - 2)
             return -1
         self._scanned = end
-        return end + len(CRLF)
+        return end + 2
 
     def _find_end(self) -> int:
         octets = self.octets
@@ -161,15 +162,14 @@ class Input:
         if end < 0:
             self._scanned = max(self._scanned, len(octets) + 1 - len(_END))
             return -1
-        return end + len(CRLF)
+        return end + 2
 
     def _cut_content(self, dot: int) -> Canonical:
         """What stands before the final dot, unstuffed; `checked` comes next."""
         if self._dotted:
             stuffed = self.octets[self._taken : dot]
             return Canonical(stuffed.removeprefix(b".").replace(_DOT_LINE, CRLF))
-        with memoryview(self.octets) as view:
-            return Canonical(view[self._taken : dot])
+        return Canonical(memoryview(self.octets)[self._taken : dot])
 
     def _discard_content(self) -> None:
         """Keep only what may be the beginning of the end."""

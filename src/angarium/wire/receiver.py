@@ -159,9 +159,8 @@ class Receiver:
         if self._input.octets:
             read = self._READERS[self.state] if self._chunk is None else Receiver._read_chunk
             self._pending = read(self)
-        return self._nothing() if self._pending is None else self._pending
-
-    def _nothing(self) -> Event:
+            if self._pending is not None:
+                return self._pending
         if self.state is CLOSED or self._eof:
             return Disconnected(self.state.value)
         return NEED_DATA
@@ -317,15 +316,11 @@ class Receiver:
         if answer.closes or step is CLOSED:
             self._close()
         elif step is not None:
-            self._enter(step)
-
-    def _enter(self, state: State) -> None:
-        """Move the state machine."""
-        self.state = state
-        if state is READY:
-            self._chunks = bytearray()
-        elif state is CONTENT:
-            self._input.begin_content(self.limits.message_size)
+            self.state = step
+            if step is READY:
+                self._chunks = bytearray()
+            elif step is CONTENT:
+                self._input.begin_content(self.limits.message_size)
 
     def close(self) -> None:
         """End the session: what was answered is still sent, and nothing more is understood."""
