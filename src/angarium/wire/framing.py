@@ -62,7 +62,7 @@ class Input:
     def append(self, data: Octets) -> None:
         """Take in octets."""
         if not self.octets:
-            self.octets = bytes(data)
+            self.octets = data if type(data) is bytes else bytes(data)
             return
         if self._taken or type(self.octets) is bytes:
             self._make_growable()
@@ -97,10 +97,10 @@ class Input:
             if self.octets:
                 self._await_line_end(bound)
             return None
-        line, length = bytes(self.octets[self._taken : end]), end - self._taken + self._dropped
+        line, length = self.octets[self._taken : end], end - self._taken + self._dropped
         self._take_to(end + 2)
         self._dropped = 0
-        return line, length
+        return (line if type(line) is bytes else bytes(line)), length
 
     @property
     def is_overlong(self) -> bool:
@@ -240,12 +240,11 @@ def has_long_line(content: bytes, line_length: int) -> bool:
     Strides from line end to line end as far as a line may reach, so that few lines are touched.
     """
     window = line_length + 2
-    position, size, rfind = 0, len(content), content.rfind
-    while size - position > window:
-        end = rfind(b"\n", position, position + window)
-        if end < 0:
+    position, last, rfind = 0, len(content) - window, content.rfind
+    while position < last:
+        position = rfind(b"\n", position, position + window) + 1
+        if not position:
             return True
-        position = end + 1
     return False
 
 
