@@ -144,7 +144,7 @@ class House:
         if self.shard is None:
             return False
         journal = self.shard.store._journal
-        return bool(journal._under_way or journal._batches or journal._is_making_spare)
+        return bool(journal._under_way or journal._batches or journal._spare_size)
 
     def _take_record(self, record):
         self.seen.append(json.loads(record))

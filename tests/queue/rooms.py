@@ -192,7 +192,7 @@ class Rooms:
     def is_syncing(self):
         """Whether the spool's threads are at work."""
         journal = self.store._journal
-        return bool(journal._under_way or journal._batches or journal._is_making_spare)
+        return bool(journal._under_way or journal._batches or journal._spare_size)
 
     async def quiet(self):
         """Wait until what is being finished is finished and synced."""
