@@ -24,7 +24,6 @@ MAX_UNREAD = 256 * 1024
 """Octets that may wait for a busy owner before reading stops."""
 MAX_UNSENT = 4 * 1024 * 1024
 """Octets of TLS that may wait for a peer that does not read; it could make us answer without a command."""
-_READ_SIZE = 256 * 1024
 
 
 class ConnectionTrouble(Exception):  # noqa: N818 - what happened
@@ -43,14 +42,11 @@ class HandshakeFailed(ConnectionTrouble):
     """TLS did not come about; the connection is gone."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.Protocol):
     """The shell around one socket. `receive` and `drain` have one waiter at a time: the session."""
 
-    __slots__ = ("_deadline", "_ended", "_error", "_input", "_loop", "_paused", "_reader", "_timer", "_tls",
-                 "_unread", "_writable", "local", "peer", "transport")  # fmt: skip
-
-    # One buffer for all: it is emptied before the loop reads again from anybody.
-    _scratch = memoryview(bytearray(_READ_SIZE))
+    __slots__ = ("_deadline", "_ended", "_error", "_input", "_loop", "_paused", "_reader", "_rings", "_timer",
+                 "_tls", "_unread", "_writable", "local", "peer", "transport")  # fmt: skip
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -63,6 +59,8 @@ class Connection(asyncio.BufferedProtocol):
         self._error: ConnectionTrouble | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._rings = 0.0
+        """When the timer rings, by the loop's clock."""
         self._tls: Layer | None = None
         self.peer: Endpoint = ("", 0)
         self.local: Endpoint = ("", 0)
@@ -73,16 +71,12 @@ class Connection(asyncio.BufferedProtocol):
         self.peer = _endpoint(transport.get_extra_info("peername"))
         self.local = _endpoint(transport.get_extra_info("sockname"))
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Lend the common buffer to the loop."""
-        return self._scratch
-
-    def buffer_updated(self, nbytes: int) -> None:
+    def data_received(self, data: bytes) -> None:
         """Take what the loop has read."""
-        if self._tls is not None:
-            self._receive_tls(self._tls, self._scratch[:nbytes])
-            return
-        self._take_in(bytes(self._scratch[:nbytes]))
+        if self._tls is None:
+            self._take_in(data)
+        else:
+            self._receive_tls(self._tls, data)
 
     def _take_in(self, data: bytes) -> None:
         self._input.append(data)
@@ -132,11 +126,11 @@ class Connection(asyncio.BufferedProtocol):
     def _something(self, limit: float) -> asyncio.Future[None]:
         """Done when something has come; fails with TimedOut."""
         self._deadline = self._loop.time() + limit
-        if self._timer is not None and self._timer.when() > self._deadline:
+        if self._timer is not None and self._rings > self._deadline:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+            self._set_timer()
         self._reader = self._loop.create_future()
         return self._reader
 
@@ -180,6 +174,10 @@ class Connection(asyncio.BufferedProtocol):
         if reader is not None and not reader.done():
             reader.set_result(None)
 
+    def _set_timer(self) -> None:
+        self._rings = self._deadline
+        self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+
     def _check_deadline(self) -> None:
         self._timer = None
         if self._reader is None or self._reader.done():
@@ -187,7 +185,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._loop.time() >= self._deadline:
             self._reader.set_exception(TimedOut("no input in time"))
         else:
-            self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+            self._set_timer()
 
     # TLS
 
@@ -229,7 +227,7 @@ class Connection(asyncio.BufferedProtocol):
         self.close()
         raise HandshakeFailed(why)
 
-    def _receive_tls(self, layer: Layer, octets: bytes | memoryview) -> None:
+    def _receive_tls(self, layer: Layer, octets: bytes) -> None:
         was_ready = layer.is_ready
         try:
             data = layer.receive(octets)
