@@ -280,9 +280,11 @@ class Link:
         self._unsent = size
         self.renew()
 
-    def renew(self) -> None:
-        """The time for the next reply begins."""
-        self._deadline = self._loop.time() + self._options.command_timeout
+    def renew(self) -> float:
+        """The time for the next reply begins; returns what the loop's clock says."""
+        now = self._loop.time()
+        self._deadline = now + self._options.command_timeout
+        return now
 
     async def receive(self) -> None:
         """Let the sender have what comes. Raises Trouble."""

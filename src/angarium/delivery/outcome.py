@@ -100,7 +100,8 @@ def _ruling(blame: Blame, kind: Kind = Kind.TRANSIENT) -> Ruling:
     return Ruling(blame, kind)
 
 
-_GO_ON = _ruling(Blame.NOBODY, Kind.DELIVERED)
+GO_ON = _ruling(Blame.NOBODY, Kind.DELIVERED)
+"""What was asked for is done."""
 _HOST = _ruling(Blame.HOST)
 _CONNECTION = _ruling(Blame.CONNECTION)
 _MESSAGE = _ruling(Blame.MESSAGE)
@@ -108,9 +109,9 @@ _RECIPIENT = _ruling(Blame.RECIPIENT)
 
 # Before MAIL a host speaks of itself, not of a message: even its 5yz bounces nothing (another host may serve,
 # and a wrongly configured one will be mended).
-_OF_ITSELF = dict.fromkeys(Cause, _HOST) | {Cause.ACCEPTED: _GO_ON}
+_OF_ITSELF = dict.fromkeys(Cause, _HOST) | {Cause.ACCEPTED: GO_ON}
 _OF_THE_MESSAGE = {
-    Cause.ACCEPTED: _GO_ON,
+    Cause.ACCEPTED: GO_ON,
     Cause.CLOSING: _CONNECTION,
     Cause.REFUSED_FOR_NOW: _MESSAGE,
     Cause.REFUSED: _ruling(Blame.MESSAGE, Kind.PERMANENT),
@@ -161,7 +162,7 @@ def cause_of(answer: Reply) -> Cause:
 def judge(stage: Stage, answer: Reply) -> Ruling:
     """What a reply at a stage means. Nobody asks about the 354 that DATA hopes for; there, 2yz is odd."""
     if answer.is_positive:
-        return RULINGS[stage][Cause.ODD] if stage is Stage.DATA else _GO_ON
+        return RULINGS[stage][Cause.ODD] if stage is Stage.DATA else GO_ON
     return RULINGS[stage][cause_of(answer)]
 
 

@@ -138,7 +138,9 @@ class Path(Generic[Item, Connection]):
         self, connection: Connection, deliveries: int, now: float = 0.0
     ) -> tuple[Connection, Item] | Then:
         """What a connection that is free does next, after so many deliveries: an item, IDLE, or CLOSE."""
-        if self.is_closing or deliveries >= self.limits.deliveries or self._has_too_many:
+        if self.is_closing or deliveries >= self.limits.deliveries:
+            return Then.CLOSE
+        if self.allowed is not None and self.used > self.allowed:
             return Then.CLOSE
         if self.waiting and (item := self._take(now)) is not None:
             return connection, item
@@ -252,10 +254,6 @@ class Path(Generic[Item, Connection]):
         """Connections that what waits could use, with those that there are."""
         more = 0 if self.is_closing else self.waiting - self._parked_items - self.opening
         return min(self.used + max(0, more), self.limits.connections)
-
-    @property
-    def _has_too_many(self) -> bool:
-        return self.allowed is not None and self.used > self.allowed
 
     def spare(self) -> Iterator[Connection]:
         """The idle connections above what is allowed; nothing is assigned to them any more."""

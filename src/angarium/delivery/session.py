@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 from angarium.delivery.link import Link, Setup, Trouble
 from angarium.delivery.outcome import (
     CANNOT_READ,
+    GO_ON,
     RULINGS,
     SURPRISE,
     Blame,
@@ -257,8 +258,7 @@ class Session:
     def _be_idle(self) -> None:
         """Keep the connection for a while. One timer serves many short pauses."""
         self.is_idle = True
-        self._idle_since = self._loop.time()
-        self._link.renew()
+        self._idle_since = self._link.renew()
         if self._idle_timer is None:
             self._idle_timer = self._loop.call_later(self.way.options.idle_timeout, self._check_idle)
 
@@ -289,7 +289,7 @@ class Session:
 
     def _on_content(self, event: ContentReply) -> None:
         ruling = judge(Stage.CONTENT, event.reply)
-        if ruling.ends_connection:
+        if ruling is not GO_ON and ruling.ends_connection:
             raise Trouble(ruling, Stage.CONTENT, event.reply)
         self._settle(ruling, Stage.CONTENT, event.reply)
 
@@ -300,12 +300,13 @@ class Session:
 
     def _go_on(self, stage: Stage, ruling: Ruling, answer: Reply, next_stage: Stage) -> None:
         """Wait for the next reply, or settle the message by this one. Raises Trouble."""
-        if ruling.ends_connection:
+        if ruling is GO_ON:
+            if self._link.stage is not Stage.CONTENT:  # where it is out already, its reply is waited for
+                self._link.reach(next_stage)
+        elif ruling.ends_connection:
             raise Trouble(ruling, stage, answer)
-        if ruling.blame is not Blame.NOBODY:
+        else:
             self._settle(ruling, stage, answer)
-        elif not self._link.sender.is_content_out:
-            self._link.reach(next_stage)
 
     def _settle(self, ruling: Ruling, stage: Stage, answer: Reply, *, is_local: bool = False) -> None:
         """The message has its outcome."""
@@ -318,7 +319,7 @@ class Session:
             reply=answer,
             stage=stage,
             blame=ruling.blame,
-            peer=self.peer,
+            peer=self._link.peer,
             site=self.way.name,
             session_id=self.ident,
             is_local=is_local,

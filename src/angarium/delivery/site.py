@@ -154,15 +154,16 @@ class Site:
             self._balance(self._slots)
 
     def _act(self) -> None:
-        while (step := self.path.next_step(self._loop.time())) is not Then.WAIT:
+        path = self.path
+        while path.waiting and (step := path.next_step(self._loop.time())) is not Then.WAIT:
             if not isinstance(step, Then):
                 self._assign(*step)
             elif self._services.may_connect(self):
                 self._open()
             else:
-                self.path.not_opened()
+                path.not_opened()
                 return
-        if self.path.waiting:
+        if path.waiting:
             self._wait_for_rates()
 
     def _balance(self, slots: Slots) -> None:
