@@ -149,21 +149,20 @@ class _Taking:
                 await self._tell_of_report(draft, draft.report)
         await self._name_queues(drafts)
         self._sign(drafts)
-        for draft in drafts:
-            if draft is not drafts[0]:
-                await asyncio.sleep(0)
-            await self._record(draft, len(drafts))
+        await self._make_records(drafts)
         arrivals = [draft.arrival for draft in drafts]
         await self.session.door.intake.take(arrivals)
         return Reply(250, _TAKEN, "OK ids=" + " ".join([arrival.ident for arrival in arrivals]))
 
-    async def _record(self, draft: Draft, number: int) -> None:
-        """Make the records of one message of so many."""
-        draft.share = max(1, MAX_RECORDS // number)
-        draft.kept = self._kept_of(draft.arrival.content)
-        records = draft.arrival.records = reception_records(self.session, draft)
-        if len(records) > 1:  # a Reception means no trouble, and has no class
-            await classify_records(records, self.session.door.configuration.classifier)
+    async def _make_records(self, drafts: list[Draft]) -> None:
+        for draft in drafts:
+            if draft is not drafts[0]:
+                await asyncio.sleep(0)  # other sessions have their turn
+            draft.share = max(1, MAX_RECORDS // len(drafts))
+            draft.kept = self._kept_of(draft.arrival.content)
+            records = draft.arrival.records = reception_records(self.session, draft)
+            if len(records) > 1:  # a Reception means no trouble, and has no class
+                await classify_records(records, self.session.door.configuration.classifier)
 
     def _look_at_header(self) -> None:
         options, content = self.session.options, as_bytes(self.content[0])
@@ -305,7 +304,7 @@ class _Taking:
 
     def _judge(self, draft: Draft) -> None:
         """Give the message, examined where the decision asks for it, its fate."""
-        draft.fate = fate(draft.decision, _found(draft.report))
+        draft.fate = fate(draft.decision, None if draft.report is None else _found(draft.report))
         if draft.fate.reply is not None:
             self.transaction.fate = draft.fate
             raise Refusal(draft.fate.reply)
@@ -416,7 +415,5 @@ def _changes(message: Message) -> set[str]:
     return {change.what for change in message.changes}
 
 
-def _found(report: Report | None) -> Found | None:
-    if report is None or report.kind == "none":
-        return None
-    return Found(report.kind, report.by_shape, report.problem)
+def _found(report: Report) -> Found | None:
+    return None if report.kind == "none" else Found(report.kind, report.by_shape, report.problem)

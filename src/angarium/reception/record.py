@@ -86,7 +86,8 @@ def _reception(session: Session, draft: Draft) -> Record:
     assert fate is not None
     created, now = created_at(arrival.ident), session.door.clock()
     sender, recipient = arrival.envelope.sender, arrival.envelope.recipients[0]
-    told, left_out = _told(_recipients(session, recipient, draft.decision), session)
+    everyone = _accepted(session)
+    told, left_out = _told(_recipients(everyone, recipient, draft.decision), everyone)
     return replace(
         told_of(session).record,
         id=arrival.ident,
@@ -138,7 +139,7 @@ def rejection_record(
     """The record of a refusal, with the line that was refused and every recipient known so far."""
     transaction, now = session.transaction, session.door.clock()
     recipient = _refused_recipient(session, event)
-    told, left_out = _told(_known(session, event), session)
+    told, left_out = _told(_known(session, event), _accepted(session))
     limit = limit or _limit(session, answer, event)
     return replace(
         told_of(session).record,
@@ -167,7 +168,7 @@ def _accepted(session: Session) -> list[Accepted]:
 
 
 def _told(
-    recipients: Sequence[Accepted], session: Session
+    recipients: Sequence[Accepted], everyone: Sequence[Accepted]
 ) -> tuple[list[RecipientDecision] | UnsetType, int | UnsetType]:
     """These recipients with their decisions, and how many of the transaction are not among them."""
     told = [
@@ -178,13 +179,12 @@ def _told(
         )
         for one in recipients
     ]
-    left_out = len(_accepted(session)) - len(told)
+    left_out = len(everyone) - len(told)
     return told or UNSET, left_out if left_out > 0 else UNSET
 
 
-def _recipients(session: Session, own: Recipient, decision: Decision) -> list[Accepted]:
+def _recipients(everyone: list[Accepted], own: Recipient, decision: Decision) -> list[Accepted]:
     """Those that the record of one message tells."""
-    everyone = _accepted(session)
     if len(everyone) <= MAX_TOLD:
         return everyone
     first = everyone[0]
