@@ -15,6 +15,7 @@ def queue(name: str, messages: int, **options: Any) -> dict[str, Any]:
 def site(name: str, waiting: int, **options: Any) -> dict[str, Any]:
     state = {"site": name, "hosts": ["mx:25"], "waiting": waiting, "connections": 1, "idle": 0, "opening": 0}
     bound = {"bound_by": "", "bound_at": "", "bound_until": None, "quiet_until": None, "last_trouble": ""}
+    bound["last_trouble_at"] = None
     return state | bound | {"sessions": [["s", "mail"]]} | options
 
 

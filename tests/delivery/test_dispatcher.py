@@ -165,7 +165,9 @@ def test_a_slow_name_server_delays_nobody_else(run):
 
 
 def test_a_site_that_fails_is_left_alone(run):
-    """All that waits is told once; what comes meanwhile is not tried, and told until when."""
+    """All that waits is told once, and by which host; what comes meanwhile is not tried, and told until when;
+    the trouble has its time, and is forgotten when the site works again.
+    """
 
     async def test(house):
         async with NextHop({"banner": "421 4.3.2 Full"}) as hop:
@@ -179,8 +181,14 @@ def test_a_site_that_fails_is_left_alone(run):
             assert (later.was_attempted, later.reply.code) == (False, 421)
             assert 0 < later.retry_after - now <= 30
             assert hop.connections == 1
+            assert {o.peer.address for o in (*waited, later)} == {"127.0.0.1"}
+            [site] = house.dispatcher.snapshot()
+            assert "421 4.3.2 Full" in site.last_trouble
+            assert site.last_trouble_at <= now
             await house.sleep(later.retry_after - now)
             [again] = await house.deliver(queue)
+            [site] = house.dispatcher.snapshot()
+            assert (site.last_trouble, site.last_trouble_at) == ("", None)
             return again.kind, hop.connections
 
     assert run(test) == (Kind.DELIVERED, 2)

@@ -99,6 +99,11 @@ FAILING = [
     ({"handshake": Do.CLOSE}, 2, "the peer left during the TLS handshake"),
     ({"handshake": Do.HANG}, 2, "no TLS handshake in time"),
     ({"handshake": "250 what?"}, 2, "TLS: wrong version number"),
+    (
+        {"starttls": "220 2.0.0 Go on\n250 what?"},
+        2,
+        "Not SMTP at STARTTLS: octets behind the answer to STARTTLS",
+    ),
 ]
 
 

@@ -67,7 +67,8 @@ def _site(same: Sequence[Value]) -> Value:
     busiest = max(same, key=lambda site: int(site["waiting"]))
     merged = busiest | {name: _sum(name, same) for name in _SUMS}
     merged["quiet_until"] = max((site["quiet_until"] for site in same if site["quiet_until"]), default=None)
-    merged["last_trouble"] = _first("last_trouble", same) or ""
+    latest = max(same, key=lambda site: site["last_trouble_at"] or 0.0)
+    merged |= {name: latest[name] for name in ("last_trouble", "last_trouble_at")}
     merged["sessions"] = [session for site in same for session in site["sessions"]]
     return merged
 

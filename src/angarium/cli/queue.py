@@ -227,7 +227,7 @@ def _print_orders(orders: list[Any]) -> None:
     console().print(table)
 
 
-_TIMES = ("created", "due", "expires", "quiet_until", "bound_until")
+_TIMES = ("created", "due", "expires", "quiet_until", "bound_until", "last_trouble_at")
 
 
 def _print_facts(answer: Any, indent: str = "") -> None:

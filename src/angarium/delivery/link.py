@@ -87,6 +87,10 @@ class Trouble(Exception):  # noqa: N818 - raised within a session, and told to i
     def __init__(self, ruling: Ruling, stage: Stage, answer: Reply, *, is_local: bool = False) -> None:
         super().__init__(f"{stage.value}: {answer}")
         self.passage: Passage | None = None
+        self.peer: Peer | None = None
+        """The host that it came from, or that was tried."""
+        self.is_garbled = False
+        """What the host said is no SMTP."""
         self.ruling = ruling
         self.stage = stage
         self.reply = answer
@@ -171,7 +175,13 @@ class Link:
             self._note(tls_fallback=why)
             return
         self.sender.send_starttls()
-        answer = (await self._expect(StartTlsReply, self._options.starttls_timeout)).reply
+        try:
+            answer = (await self._expect(StartTlsReply, self._options.starttls_timeout)).reply
+        except Trouble as trouble:
+            if not trouble.is_garbled:
+                raise
+            await self._begin_again(demand, trouble.reply.text)  # who injects could strip STARTTLS too
+            return
         if not answer.is_positive:
             self._do_without(demand, f"STARTTLS was refused: {answer}")
             return
@@ -328,7 +338,9 @@ class Link:
         stage = self.stage
         if stage is Stage.CONTENT and cause is Cause.LOST and self.sender.during == Awaited.MAIL.value:
             stage = Stage.MAIL  # who leaves without a word has not read the content either
-        raise Trouble(RULINGS[stage][cause], stage, fault_reply(stage, cause, detail), is_local=True)
+        trouble = Trouble(RULINGS[stage][cause], stage, fault_reply(stage, cause, detail), is_local=True)
+        trouble.is_garbled = cause is Cause.GARBLED
+        raise trouble
 
     def flush(self) -> None:
         """Write all that waits, in one go."""

@@ -129,7 +129,7 @@ class Session:
                 await self._converse(target)
             except Trouble as error:
                 trouble = error
-                trouble.passage = self._link.passage
+                trouble.passage, trouble.peer = self._link.passage, self._link.peer
             else:
                 return None
             finally:

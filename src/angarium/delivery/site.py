@@ -72,6 +72,9 @@ class SiteState(msgspec.Struct, frozen=True):
     quiet_until: float | None
     """Until when it is left alone, Unix seconds."""
     last_trouble: str
+    """Why it was last left alone; "" where it works again, or that is long ago."""
+    last_trouble_at: float | None
+    """When that was, Unix seconds."""
     sessions: tuple[tuple[str, str], ...]
     """Session id and what it does."""
 
@@ -90,6 +93,7 @@ class Site:
         self._setup = services.setup
         self._loop = asyncio.get_running_loop()
         self._trouble: Trouble | None = None
+        self._trouble_at = 0.0
         self._patience = math.inf
         """Seconds that the most impatient queue here lets it be left alone."""
         self._failures = 0
@@ -138,6 +142,7 @@ class Site:
             reply=self._trouble.reply,
             stage=self._trouble.stage,
             blame=Blame.SITE,
+            peer=self._trouble.peer,
             site=self.name,
             is_local=self._trouble.is_local,
             was_attempted=False,
@@ -317,7 +322,7 @@ class Site:
 
     def _fail(self, trouble: Trouble) -> None:
         """Leave the site alone for a while, and tell everything that waits for it."""
-        self._trouble = trouble
+        self._trouble, self._trouble_at = trouble, self._setup.clock()
         self._strikes = 0
         self._leave_alone(min(FIRST_BACK_OFF * 2.0 ** min(self._failures, 20), MAX_BACK_OFF, self._patience))
         self._failures += 1
@@ -338,6 +343,7 @@ class Site:
             reply=trouble.reply,
             stage=trouble.stage,
             blame=Blame.SITE,
+            peer=trouble.peer,
             site=self.name,
             is_local=trouble.is_local,
             passage=trouble.passage or self.way.passage,
@@ -418,6 +424,7 @@ class Site:
             bound_at=str(sources.get(bound.option, "")),
             bound_until=None if bound.until is None else self._setup.clock() + bound.until - now,
             quiet_until=self.quiet_until if self.is_quiet else None,
-            last_trouble=str(self._trouble or ""),
+            last_trouble=str(self._trouble) if self._failures else "",
+            last_trouble_at=self._trouble_at if self._failures else None,
             sessions=tuple((session.ident, session.doing) for session in self.sessions),
         )
