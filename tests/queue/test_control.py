@@ -181,9 +181,37 @@ def test_expire(serve):
         await ask("expire", selector={"sender": SENDER}, reason="too late")
         record = await house.wait_for("Expiration")
         assert record["response"]["code"] == 551
-        await house.arrived()
+        assert record["response"]["content"].endswith(
+            f"the last answer was {LATER['mail'][0]}; expired by an operator: too late"
+        )
+        assert record["peer_address"]["addr"] == "127.0.0.1"
+        notice = (await house.arrived())[0].content.decode()
+        assert f"Diagnostic-Code: smtp; {LATER['mail'][0]}" in notice
+        assert "Remote-MTA: dns; [127.0.0.1]" in notice
+        assert "expired by an operator: too late" in notice
 
     serve(test, hop=[LATER], queues=SLOW)
+
+
+REFUSED = {"banner": "554 5.3.2 Go away"}
+
+
+def test_what_a_host_said_first_is_its_own(serve):
+    """Who refuses before MAIL is named, with its words, also where the server began anew since."""
+
+    async def test(house):
+        ask = await waiting(house, "b@one.example")
+        await ask("hold", everything=True)
+        await house.restart()
+        await ask("expire", everything=True)
+        record = await house.wait_for("Expiration")
+        assert "the last answer was 554 5.3.2 Go away; " in record["response"]["content"]
+        notice = (await house.arrived())[0].content.decode()
+        assert "Diagnostic-Code: smtp; 554 5.3.2 Go away" in notice
+        assert "Remote-MTA: dns; [127.0.0.1]" in notice
+        assert "[127.0.0.1] said:" in notice
+
+    serve(test, hop=[REFUSED], queues=SLOW)
 
 
 def test_reroute(serve):

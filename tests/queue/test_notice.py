@@ -56,6 +56,17 @@ def test_what_no_host_said_is_no_diagnostic_of_smtp():
     assert b"This server said:" in ours
 
 
+def test_who_said_what():
+    """A host's words are told as its own, with its address; why this server gave up stands beside them."""
+    content = notice(
+        reply=reply(554, "go away"), remote_address="192.0.2.1", remark=reply(451, "4.4.7 too late")
+    )
+    assert b"mx.d.example [192.0.2.1] said:\r\n\r\n    554 go away\r\n" in content
+    assert b"This server adds:\r\n\r\n    451 4.4.7 too late\r\n" in content
+    assert b"This server said" not in content
+    assert b"This server said" not in notice(remote_mta=None)
+
+
 @pytest.mark.parametrize(
     ("said", "expired", "status"),
     [

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angarium.mail.envelope import Envelope, Recipient
+from angarium.mail.status import Reply
 from angarium.policy.config import Configuration
 from angarium.policy.route import QueueName
 from angarium.queue.intake import Arrival
@@ -51,7 +52,7 @@ def _is_told(message: Message, event: str, *, unless_said: bool) -> bool:
     return event in stored.notify if stored.notify else unless_said
 
 
-def make_notice(
+def make_notice(  # noqa: PLR0913 - each is a fact of the notice
     message: Message,
     outcome: Outcome,
     action: Action,
@@ -60,6 +61,7 @@ def make_notice(
     configuration: Configuration,
     now: float,
     expired: bool = False,
+    remark: Reply | None = None,
 ) -> Arrival:
     """The notice, on its way to the sender. Raises SpoolError where the message cannot be read."""
     sender = message.sender
@@ -70,6 +72,8 @@ def make_notice(
         recipient=message.recipient.address,
         reply=outcome.reply,
         remote_mta=outcome.peer.name if outcome.peer is not None else None,
+        remote_address=outcome.peer.address if outcome.peer is not None else None,
+        remark=remark,
         arrival=message.created,
         is_local=outcome.is_local,
         expired=expired,

@@ -73,6 +73,10 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     """What was said to its last attempt."""
     queue_options: dict[str, Any] | None = None
     """What `get_queue_config` answered for the queue that it has been moved to."""
+    last_host: tuple[str, str] | None = None
+    """Name and address of the host that its last attempt reached, or tried to."""
+    last_is_local: bool = True
+    """Whether `last` is our words, and no host's."""
 
 
 class Special(msgspec.Struct):
@@ -150,10 +154,15 @@ class Message:
             return self._stored
         return decode_stored(self.store.load(self.place).message)
 
+    def last_state(self) -> State | None:
+        """What the spool remembers of it since its last attempt; None of one that never waited."""
+        note = self.store.read_note(self.place)
+        return None if note is None else decode_state(note)
+
     def last_reply(self) -> str | None:
         """What was said to its last attempt, as far as the spool knows."""
-        note = self.store.read_note(self.place)
-        return None if note is None else decode_state(note).last
+        state = self.last_state()
+        return None if state is None else state.last
 
     def remember(self, stored: Stored, envelope: Envelope, content: list[Part]) -> None:
         """Keep what is already in memory, for the attempt that follows at once."""
@@ -235,15 +244,19 @@ class Message:
             self.special = Special()
         return self.special
 
-    def state(self, last: str | None = None) -> State:
-        """What the spool is to remember of it beside what it has; `last` is what was said last."""
+    def state(
+        self, last: str | None = None, host: tuple[str, str] | None = None, *, is_local: bool = True
+    ) -> State:
+        """What the spool is to remember of it beside what it has: what was said last, and by whom."""
         special = self.special
         if special is None:
-            return State(self.attempts, self.due, last=last)
+            return State(self.attempts, self.due, last=last, last_host=host, last_is_local=is_local)
         queue, options = None, None
         if special.is_moved:
             queue, options = str(self.queue.name), self.queue.kept_options()
-        return State(self.attempts, self.due, queue, special.held, special.delay_told, last, options)
+        return State(
+            self.attempts, self.due, queue, special.held, special.delay_told, last, options, host, is_local
+        )
 
     def take_schedule(self, meta: Mapping[str, Any]) -> None:
         """Take the time of its first attempt and its own end from its metadata, if they stand there."""

@@ -52,10 +52,14 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     reply: Reply
     remote_mta: str | None
     """The host that was asked, where one was."""
+    remote_address: str | None = None
+    """Its IP address."""
     arrival: float
     """When the message was accepted, Unix seconds."""
     is_local: bool = False
     """Whether the reply is this server's own, and nothing that SMTP said."""
+    remark: Reply | None = None
+    """What this server says beside the reply: why it gave up."""
     expired: bool = False
     envid: str | None = None
     orcpt: str | None = None
@@ -117,12 +121,9 @@ def _is_utf8(notice: Notice) -> bool:
 def _text(notice: Notice, hostname: str) -> bytes:
     expired = " It could not be delivered in time, and will not be tried again." if notice.expired else ""
     until = f"It is tried until {_date(notice.tried_until)}." if notice.tried_until is not None else ""
-    who = (not notice.is_local and notice.remote_mta) or "This server"
-    said = [
-        f"{who} said:",
-        "",
-        *wrap(_one_line(notice.reply), 72, initial_indent=_DENT, subsequent_indent=_DENT),
-    ]
+    said = _quoted(f"{_who(notice)} said:", notice.reply)
+    if notice.remark is not None:
+        said += ["", *_quoted("This server adds:", notice.remark)]
     return _lines(
         f"This is the mail system at {hostname}.",
         "",
@@ -130,6 +131,19 @@ def _text(notice: Notice, hostname: str) -> bytes:
         *([until] if until else []),
         *([] if notice.is_local and notice.action is Action.DELIVERED else said),
     )
+
+
+def _who(notice: Notice) -> str:
+    """Whose words the reply is."""
+    if notice.is_local:
+        return "This server"
+    address = f" [{notice.remote_address}]" if notice.remote_address else ""
+    return f"{notice.remote_mta or 'The next hop'}{address}"
+
+
+def _quoted(introduction: str, answer: Reply) -> list[str]:
+    said = wrap(_one_line(answer), 72, initial_indent=_DENT, subsequent_indent=_DENT)
+    return [introduction, "", *said]
 
 
 def _status_fields(notice: Notice, hostname: str, now: float) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -22,7 +22,7 @@ from angarium.policy.retry import next_attempt
 from angarium.policy.schedule import schedule_of
 from angarium.queue.dsn import make_notice, owed_success, owes_delay, owes_failure
 from angarium.queue.intake import Arrival, Intake, NoCustody
-from angarium.queue.message import Message, encode
+from angarium.queue.message import Message, State, encode
 from angarium.queue.notice import Action
 from angarium.queue.passage import Passage
 from angarium.queue.records import delay_record, delivery_record, rebind_record
@@ -50,6 +50,13 @@ class Host(Protocol):
     @property
     def address(self) -> str:
         """Its IP address."""
+
+
+class _Host(NamedTuple):
+    """The host that an attempt reached before."""
+
+    name: str
+    address: str
 
 
 class Kind(Protocol):
@@ -218,6 +225,9 @@ class Settlement:
         if outcome.was_attempted:
             self._write(self._account("TransientFailure", message, outcome))
         due = self._next_due(message, outcome, now)
+        if due is None and not outcome.was_attempted and outcome.peer is None:
+            self.expire(message, outcome.reply)
+            return
         if due is None:
             self._fail(message, outcome, "Expiration")
             return
@@ -228,7 +238,10 @@ class Settlement:
             message.make_special().delay_told = True
             self._tell(self._notice(message, outcome, Action.DELAYED))
         last = message.queue.last = " ".join(str(outcome.reply).split())
-        self._store.note(message.place, message.ident, encode(message.state(last)))
+        peer = outcome.peer
+        host = None if peer is None else (peer.name, peer.address)
+        state = message.state(last, host, is_local=outcome.is_local)
+        self._store.note(message.place, message.ident, encode(state))
         self._scheduler.add(message)
 
     def tell_sender_of_wait(self, message: Message, why: Reply) -> None:
@@ -244,7 +257,8 @@ class Settlement:
 
     def note(self, message: Message) -> None:
         """Let the spool remember what has changed of a message that waits."""
-        state = message.state(message.last_reply())
+        was = message.last_state() or State(0, 0.0)
+        state = message.state(was.last, was.last_host, is_local=was.last_is_local)
         self._store.note(message.place, message.ident, encode(state))
 
     async def synced(self) -> None:
@@ -269,18 +283,31 @@ class Settlement:
     # What cannot be delivered
 
     def expire(self, message: Message, why: Reply) -> None:
-        """End a message that neither waits nor is tried, since it is too old, or somebody says so."""
-        self._fail(message, Verdict(reply=why), "Expiration")
+        """End a message that neither waits nor is tried, since it is too old, or somebody says so.
+
+        What its last attempt met is told as for every other that expires, and why it ends beside it.
+        """
+        last = _last(message)
+        if last is None:
+            self._fail(message, Verdict(reply=why), "Expiration")
+        else:
+            self._fail(message, last, "Expiration", remark=why)
 
     def bounce(self, message: Message, answer: Reply, *, tells_sender: bool = True) -> None:
         """Fail a message that neither waits nor is tried, since an operator says so."""
         self._fail(message, Verdict(reply=answer), "AdminBounce", tells_sender=tells_sender)
 
     def _fail(
-        self, message: Message, outcome: Outcome, record_type: RecordType, *, tells_sender: bool = True
+        self,
+        message: Message,
+        outcome: Outcome,
+        record_type: RecordType,
+        *,
+        tells_sender: bool = True,
+        remark: Reply | None = None,
     ) -> None:
         self.finishing.add(message)
-        work = self._return(message, outcome, record_type, tells_sender=tells_sender)
+        work = self._return(message, outcome, record_type, tells_sender=tells_sender, remark=remark)
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._returned(message, task))
@@ -294,7 +321,13 @@ class Settlement:
             self._look_again(message)
 
     async def _return(
-        self, message: Message, outcome: Outcome, record_type: RecordType, *, tells_sender: bool
+        self,
+        message: Message,
+        outcome: Outcome,
+        record_type: RecordType,
+        *,
+        tells_sender: bool,
+        remark: Reply | None,
     ) -> None:
         """Record a failure, tell the sender where that is due, and only then finish the message.
 
@@ -302,12 +335,13 @@ class Settlement:
         """
         now = self._clock()
         expired = record_type == "Expiration"
-        answer = _expiry(message, outcome, now) if expired else outcome.reply
+        answer = _expiry(message, outcome, now, remark) if expired else outcome.reply
         try:
             self._writer.write(self._account(record_type, message, outcome, answer))
             await self._writer.sync()
             if tells_sender and self._owes_notice(message):
-                await self._intake.take([self._notice(message, outcome, Action.FAILED, expired=expired)])
+                notice = self._notice(message, outcome, Action.FAILED, expired=expired, remark=remark)
+                await self._intake.take([notice])
         except (NoCustody, LogError, SpoolError) as trouble:
             log.error("message %s has failed and cannot be finished now: %s", message.ident, trouble)
             self._look_again(message)
@@ -323,7 +357,13 @@ class Settlement:
             return False
 
     def _notice(
-        self, message: Message, outcome: Outcome, action: Action, *, expired: bool = False
+        self,
+        message: Message,
+        outcome: Outcome,
+        action: Action,
+        *,
+        expired: bool = False,
+        remark: Reply | None = None,
     ) -> Arrival:
         return make_notice(
             message,
@@ -333,6 +373,7 @@ class Settlement:
             configuration=self._configuration(),
             now=self._clock(),
             expired=expired,
+            remark=remark,
         )
 
     def _tell(self, notice: Arrival) -> None:
@@ -352,10 +393,25 @@ class Settlement:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _expiry(message: Message, last: Outcome, now: float) -> Reply:
+def _last(message: Message) -> Verdict | None:
+    """What the last attempt met, as far as the spool knows; None where nothing was tried."""
+    try:
+        state = message.last_state()
+    except SpoolError as error:
+        log.error("what message %s was told last cannot be read: %s", message.ident, error)
+        return None
+    if state is None or state.last is None:
+        return None
+    code, _, text = state.last.partition(" ")
+    peer = None if state.last_host is None else _Host(*state.last_host)
+    return Verdict(reply=reply(int(code), text), peer=peer, is_local=state.last_is_local)
+
+
+def _expiry(message: Message, last: Outcome, now: float, remark: Reply | None) -> Reply:
     """The reference's 551 5.4.7, with the last thing the next hop said, or we of it."""
     age, what = int(now - message.created), "trouble" if last.is_local else "answer"
     said = " ".join(str(last.reply).split())
+    why = "" if remark is None else f"; {' '.join(remark.text.split())}"
     return reply(
-        551, f"5.4.7 expired after {age} s and {message.attempts} attempts; the last {what} was {said}"
+        551, f"5.4.7 expired after {age} s and {message.attempts} attempts; the last {what} was {said}{why}"
     )
