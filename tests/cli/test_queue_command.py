@@ -27,7 +27,11 @@ def test_orders_by_command(tmp_path: Path) -> None:
         assert (again.returncode, "no suspension" in again.stderr) == (1, True)
         assert angarium("queue", "find", "-c", config, "--recipient", "x@example.com").returncode == 1
         assert angarium("queue", "dance", "-c", config).returncode == 2
-        assert "every message" in angarium("queue", "delete", "-c", config).stderr
+        for action in ("delete", "suspend", "retry", "release"):
+            refused = angarium("queue", action, "-c", config)
+            assert (refused.returncode, "every message" in refused.stderr) == (2, True)
+        assert angarium("queue", "find", "-c", config).returncode == 2
+        assert angarium("queue", "reroute", "-c", config, "--all").returncode == 2
 
 
 def test_a_message_by_command(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from time import gmtime, strftime
 
 import pytest
 
@@ -316,13 +317,15 @@ def test_suspension(serve):
         await client.send(SENDER, "d@one.example")
         delayed = await house.wait_for("Delayed")
         assert delayed["response"]["code"] == 400
-        assert "suspend move: they move" in delayed["response"]["content"]
+        assert "suspend move: they move. Next due when released; it" in delayed["response"]["content"]
         await house.restart()
         [order] = await ask("suspensions")
         assert (order["name"], order["kind"], order["author"]) == ("move", "suspend", "ann")
         assert (order["reason"], order["about"]) == ("they move", "domain=one.example")
-        await ask("retry", selector={"domain": "one.example"})
+        done = await ask("retry", selector={"domain": "one.example"})
+        assert (done["count"], done["stopped"]) == (2, 2)
         rows = await ask("list", selector={"domain": "one.example"})
+        assert [row["due"] for row in rows] == [None, None]
         assert [row["why"] for row in rows] == ["suspend move by ann: they move"] * 2
         with pytest.raises(RequestError, match="stands already"):
             await ask("suspend", selector={"domain": "x.example"}, name="move")
@@ -360,7 +363,11 @@ def test_a_suspension_expires(serve_in_jumps):
         await ask("suspend", selector={"domain": "one.example"}, seconds=600.0, name="s")
         client = await house.connect()
         await client.send(SENDER, "b@one.example")
-        delayed, delivery = await house.wait_for("Delayed"), await house.wait_for("Delivery")
+        delayed = await house.wait_for("Delayed")
+        [order] = await ask("suspensions")
+        until = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(order["expires"]))
+        assert delayed["response"]["content"].endswith(f"Next due {until}")
+        delivery = await house.wait_for("Delivery")
         assert 600 <= delivery["timestamp"] - delayed["timestamp"] <= 605
         assert await ask("suspensions") == []
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from angarium.delivery.dispatcher import Dispatcher
 from angarium.delivery.site import SiteState
 from angarium.queue.message import Message
+from angarium.queue.order import Order
 from angarium.queue.orders import Orders
 from angarium.queue.scheduled import ScheduledQueue
 from angarium.queue.settle import Settlement
@@ -71,12 +72,24 @@ class View:
             row["trouble"] = str(error)
         return row
 
-    def _due(self, message: Message) -> float:
-        """When something happens to it next: a message waits for its time, or for a limit of its site."""
+    def _due(self, message: Message) -> float | None:
+        """When something happens to it next: a message waits for its time, for a limit of its site, or for
+        the end of an order; None where only an operator can let it go before it expires.
+        """
+        order = self._order(message)
+        if order is not None:
+            due = None if order.expires is None else max(order.expires, message.due)
+            return due if due is not None and due < message.expires else None
         is_bound = not (message.is_waiting or message.ident in self._at_work)
         state = self.site(message.queue) if is_bound else None
         bound_until = None if state is None else state.bound_until
         return min(bound_until or message.due, message.expires)
+
+    def _order(self, message: Message) -> Order | None:
+        """The order that keeps a message back where it waits."""
+        if not message.is_waiting:
+            return None
+        return self._house.orders.about(message, self._house.dispatcher.site_of(message.queue))
 
     def _why(self, message: Message) -> str:
         """What a message waits for, in words."""
@@ -84,7 +97,7 @@ class View:
             return "it is over, and being written down"
         if not message.is_waiting:
             return self._why_here(message)
-        order = self._house.orders.about(message, self._house.dispatcher.site_of(message.queue))
+        order = self._order(message)
         if order is not None:
             return f"{order.kind} {order.name} by {order.author}: {order.reason}"
         if not self._house.settlement.can_finish:

@@ -98,6 +98,9 @@ def queue(
         "recipient": recipient,
         "older_than": _seconds(older_than),
     }
+    _must_name(action, is_meant=everything or any(selector.values()), is_found=bool(message_id or header))
+    if action == "reroute" and not to:
+        raise typer.BadParameter("reroute wants --to: a queue, or '!routing_domain'")
     answer, missing = ask_all_or_exit(
         socket or _socket(find(config)),
         "queue",
@@ -127,6 +130,14 @@ def queue(
         print(f"angarium: worker {worker} is not there: {what_of_it}; see the server's log", file=sys.stderr)
     if (missing and not is_told) or (isinstance(answer, list) and not answer and action == "find"):
         raise typer.Exit(1)
+
+
+def _must_name(action: str, *, is_meant: bool, is_found: bool) -> None:
+    """Who is about to change everything must say so. Raises BadParameter."""
+    if action == "find" and not (is_meant or is_found):
+        raise typer.BadParameter("find whom? Say --recipient, --sender, --message-id, --header or others")
+    if action in CHANGING and action not in _NAMED and not is_meant:
+        raise typer.BadParameter(f"{action} would be about every message: say which ones, or --all")
 
 
 def _socket(path: Path) -> str:
@@ -172,11 +183,13 @@ def _print_done(action: str, answer: Any) -> None:
         print(f"would concern {counted(answer['count'], 'message')}, for example:")
         print("".join(f"  {ident}\n" for ident in answer["sample"]), end="")
     else:
-        print(f"{counted(answer['count'], 'message')} {_DONE[action]}")
+        print(f"{counted(answer['count'] - answer['stopped'], 'message')} {_DONE[action]}")
     if answer["name"]:
         print(f"{action} {answer['name']} stands; `angarium queue cancel {answer['name']}` ends it")
     if answer["busy"]:
         print(f"{counted(answer['busy'], 'message')} on the wire or being finished: untouched")
+    if answer["stopped"]:
+        print(f"{counted(answer['stopped'], 'message')} stopped by an order: angarium queue suspensions")
     if answer["failed"]:
         print(f"{counted(answer['failed'], 'message')} waits as before: the server's log says why")
 
@@ -233,6 +246,8 @@ _TIMES = ("created", "due", "expires", "quiet_until", "bound_until", "last_troub
 def _print_facts(answer: Any, indent: str = "") -> None:
     rows = answer.pop("rows", None)
     for key, value in answer.items():
+        if key == "due" and value is None:
+            print(f"{indent}due: when released")
         if value in (None, "", [], {}):
             continue
         label = f"{indent}{key.replace('_', ' ')}"
@@ -264,7 +279,9 @@ def _when(unix_seconds: float) -> str:
     return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _until(due: float, now: float) -> str:
+def _until(due: float | None, now: float) -> str:
+    if due is None:
+        return "when released"
     return f"in {_span(due - now)}" if due > now else "now"
 
 

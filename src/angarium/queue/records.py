@@ -64,15 +64,13 @@ def delivery_record(
     return classified(record, configuration.classifier, is_ours=is_ours)
 
 
-def delay_record(message: Message, reasons: str, configuration: Configuration, now: float) -> Record:
-    """A message waits for another reason than a failed attempt."""
-    return _event(
-        "Delayed",
-        message,
-        reply(400, f"Context: {reasons}. Next due {_when(message.due)}"),
-        configuration,
-        now,
-    )
+def delay_record(
+    message: Message, reasons: str, configuration: Configuration, now: float, due: float | None
+) -> Record:
+    """A message waits for another reason than a failed attempt; `due` is None where for an operator."""
+    until = f"when released; it expires {_when(message.expires)}" if due is None else _when(due)
+    answer = reply(400, f"Context: {reasons}. Next due {until}")
+    return _event("Delayed", message, answer, configuration, now)
 
 
 def rebind_record(

@@ -233,7 +233,7 @@ class Settlement:
             return
         message.due = due
         if not outcome.was_attempted:
-            self.tell_delay(message, f"{outcome.site} is left alone: {outcome.reply}")
+            self.tell_delay(message, f"{outcome.site} is left alone: {outcome.reply}", due)
         if owes_delay(message, now):
             message.make_special().delay_told = True
             self._tell(self._notice(message, outcome, Action.DELAYED))
@@ -265,9 +265,11 @@ class Settlement:
         """Return when all that has changed so far is on stable storage. Raises SpoolError."""
         await self._store.commit()
 
-    def tell_delay(self, message: Message, reasons: str) -> None:
-        """Record that a message waits until it is due, for another reason than a failed attempt."""
-        self._write(delay_record(message, reasons, self._configuration(), self._clock()))
+    def tell_delay(self, message: Message, reasons: str, due: float | None) -> None:
+        """Record that a message waits for another reason than a failed attempt: until it is due, or, with
+        None, until an operator lets it go.
+        """
+        self._write(delay_record(message, reasons, self._configuration(), self._clock(), due))
 
     def _next_due(self, message: Message, outcome: Outcome, now: float) -> float | None:
         config, expires = message.queue.config, message.expires

@@ -69,6 +69,8 @@ class Done(msgspec.Struct, kw_only=True):
     """Messages that are meant, but on the wire or being finished: nothing was done to them."""
     failed: int = 0
     """Messages that it could not be done to: they wait as before, and the server's log says why."""
+    stopped: int = 0
+    """Messages that were counted and do not go all the same, since an order that stands keeps them back."""
     sample: list[str] = []
     """The ids of some that were counted."""
     name: str | None = None
@@ -154,7 +156,9 @@ class Steering:
         special.waits_for = order.name
         message.due = min(expires, order.expires or expires, self._sender_due(message) or expires)
         if is_new:
-            self._settlement.tell_delay(message, f"{order.kind} {order.name}: {order.reason}")
+            ends = order.expires is not None and order.expires < expires
+            due = order.expires if ends else None
+            self._settlement.tell_delay(message, f"{order.kind} {order.name}: {order.reason}", due)
         self._tell_sender(message, order)
         self._scheduler.add(message)
 
@@ -230,9 +234,14 @@ class Steering:
 
     async def retry(self, selector: Selector) -> Done:
         """Let messages be due now; a site that was left alone is tried again."""
-        return await self._each(selector, self._retry)
+        kept_back: list[Message] = []
+        done = await self._each(selector, partial(self._retry, kept_back))
+        done.stopped = len(kept_back)
+        return done
 
-    def _retry(self, message: Message) -> None:
+    def _retry(self, kept_back: list[Message], message: Message) -> None:
+        if self._is_kept_back(message):
+            kept_back.append(message)
         self._yard.try_now(message.queue)
         message.due = self._clock()
         self._scheduler.add(message)
