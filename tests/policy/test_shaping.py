@@ -10,6 +10,7 @@ from angarium.policy.load import load
 from angarium.policy.shaping import Credentials, load_shaping
 from angarium.policy.source import read_document
 from angarium.policy.throttle import Rate
+from tests.cli.house import angarium
 
 LAYERS = """\
 [default]
@@ -181,3 +182,32 @@ def test_a_pool_that_nobody_wrote(tmp_path):
         "q.toml:4: there is no egress pool 'a'",
         "q.toml:6: there is no egress pool 'b'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("queues", "line"),
+    [
+        ('["rate.example"]\nrouting_domain = "mx.example"\n', 2),
+        ('[default]\nrouting_domain = "[192.0.2.1]:25"\n', 2),
+        ('["rate.example"]\nmax_age = "1h"\n', None),
+        ('["rate.example"]\nrouting_domain = "rate.example:2525"\n', None),
+        ('["x.example"]\nrouting_domain = "rate.example"\n[default]\nrouting_domain = "mx.example"\n', None),
+    ],
+)
+def test_an_entry_that_no_mail_comes_by_is_named(tmp_path, queues, line):
+    """`check` warns of the entry of a domain that the queues files send elsewhere, and says what to do."""
+    (tmp_path / "queues.toml").write_text(
+        queues.replace("[default]", "[queue.default]").replace('["', '[queue."')
+    )
+    (tmp_path / "shaping.toml").write_text('[domain."rate.example"]\nmax_message_rate = "5/s"\n')
+    (tmp_path / "main.toml").write_text(
+        'hostname = "mx.example.com"\n[[listener]]\nlisten = "127.0.0.1:2525"\n'
+        '[policy]\nqueues = ["queues.toml"]\nshaping = ["shaping.toml"]\n'
+    )
+    found = [each for each in load(tmp_path / "main.toml").problems if "no effect" in each.text]
+    assert [(Path(each.source.file).name, each.source.line) for each in found] == (
+        [("shaping.toml", line)] if line else []
+    )
+    assert all("write [domain." in each.text for each in found)
+    told = angarium("config", "why", "rate.example", "-c", tmp_path / "main.toml")
+    assert ("has no effect" in told.stderr) == bool(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from angarium.cli.answers import as_json, console
 from angarium.cli.configuration import Config, find, load_or_exit
 from angarium.mail.address import AddressError, normalize_domain
 from angarium.policy.config import Configuration, Listener, QueueConfig
+from angarium.policy.detour import detoured
 from angarium.policy.domains import parse_key, representative
 from angarium.policy.match import NULL_PATH
 from angarium.policy.networks import IPAddress, canonical_address, parse_address
@@ -66,6 +68,8 @@ def config(
     parts = {title: _chosen(origins, option) for title, origins in found.origins(subject).items()}
     if not any(parts.values()):
         raise typer.BadParameter(f"{subject} has no option {option!r}")
+    for problem in detoured(configuration.shaping, configuration.queues, subject.lower()):
+        print(problem, file=sys.stderr)
     if json:
         print(as_json(parts))
     else:

@@ -32,6 +32,7 @@ from angarium.policy.config import (
     Source,
     SpoolConfig,
 )
+from angarium.policy.detour import detoured
 from angarium.policy.domain_options import looks_like_entry
 from angarium.policy.domains import load_domains
 from angarium.policy.egress import Egress, load_egress
@@ -278,6 +279,7 @@ class _Loading:
         self._check_pools(queues, egress)
         self.problems += unsigned(parts["trace_keys"], listeners, queues)
         self.problems += unheard(queues, domains)
+        self.problems += detoured(shaping, queues)
         self.problems += capped(queues)
         if not users and not self._can_authenticate():
             self.problems += unprovable(domains)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
@@ -193,6 +193,12 @@ class Shaping:
         if key is not None:
             layers.append((f'domain "{key}"', self._domains[key]))
         return layers
+
+    def entries(self) -> Iterator[tuple[str, Source]]:
+        """Each domain or wildcard that says anything, and where it first does."""
+        for key, level in self._domains.items():
+            if level:
+                yield key, min(source for _, source in level.values())
 
     def provider(self, hosts: Sequence[str]) -> Provider | None:
         """The first provider that runs all of these hosts."""
