@@ -212,7 +212,7 @@ def test_delay(serve_in_jumps):
         _, recipient = fields(notice)
         assert (recipient["Action"], recipient["Status"]) == ("delayed", "4.2.1")
         assert "Will-Retry-Until" in recipient
-        assert len(house.records("TransientFailure")) == 4
+        assert len(house.records("TransientFailure")) == 3  # it waits for no fourth
 
     serve_in_jumps(
         test,

@@ -200,3 +200,22 @@ def test_who_waits_under_a_suspension_is_told(run):
         assert [record.type for record in rooms.writer.seen].count("Delayed") == 1
 
     run(test)
+
+
+def test_a_delay_is_told_before_the_next_attempt(run):
+    """Whose next attempt is far away hears of the delay when that is due, once, with what the host said."""
+
+    async def test(rooms, clock):
+        ident = await rooms.accept("a@one.example", sender="a@customer.example")
+        message = rooms.scheduler.find(ident)
+        message.queue.config = msgspec.structs.replace(message.queue.config, dsn_delay=60.0)
+        rooms.settle(ident, outcome("transient", 451))
+        for seconds in (59, 2, 60):
+            clock.elapsed += seconds
+            rooms.watchdog.look()
+            await rooms.settlement.close()
+        notices = [r for r in rooms.writer.seen if r.type == "Reception" and "notice" in (r.why or "")]
+        assert (len(notices), message.attempts, message.is_waiting) == (1, 1, True)
+        assert rooms.watchdog.health.violations == 0
+
+    run(test)

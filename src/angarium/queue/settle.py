@@ -251,6 +251,25 @@ class Settlement:
             self._tell(self._notice(message, Verdict(reply=why), Action.DELAYED))
             self.note(message)
 
+    def tell_sender_of_delay(self, message: Message) -> None:
+        """Tell the sender of a message that waits for its next attempt, where that is due before it."""
+        after, special = message.queue.config.dsn_delay, message.special
+        now = self._clock()
+        if after is None or now - message.created < after or (special and special.delay_told):
+            return
+        last = _last(message)
+        if last is None:
+            return
+        try:
+            if owes_delay(message, now):
+                self._tell(self._notice(message, last, Action.DELAYED))
+        except SpoolError as error:
+            log.error("the sender of message %s is told of no delay: %s", message.ident, error)
+            return
+        message.make_special().delay_told = True  # told, or not to be told: nobody asks again
+        self.note(message)
+        message.forget()
+
     def tell_rebind(self, message: Message, was: str, reason: str) -> None:
         """Record that a message was moved to another queue."""
         self._write(rebind_record(message, was, reason, self._configuration(), self._clock()))

@@ -133,6 +133,8 @@ class Watchdog:
         elif message.waits_for is not None and self._orders.find(message.waits_for) is None:
             self._report(message, f"waited for {message.waits_for}, which is no order")
             self._give_back(message)
+        else:
+            self._settlement.tell_sender_of_delay(message)
 
     def _check_elsewhere(self, messages: list[Message], old: set[Message]) -> None:
         """Those that are with delivery, as far as it knows."""
