@@ -101,11 +101,13 @@ async def _say(port, octets, source="127.0.0.1"):
 async def _connected(port, source="127.0.0.1"):
     """A connection that is closed whatever happens; that the server cuts it off is no surprise."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
-    with suppress(ConnectionError):
-        try:
-            yield reader, writer
-        finally:
-            writer.transport.abort()
+    try:
+        yield reader, writer
+    except ConnectionError:
+        pass
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):  # here alone: it must not stand in for the end that a test asks for
             await writer.wait_closed()
 
 

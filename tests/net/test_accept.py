@@ -88,3 +88,14 @@ def _accept_all(sock):
         except BlockingIOError:
             return accepted
         accepted += 1
+
+
+def test_told_to_go_on_after_its_end():
+    """A word that comes too late is no error, and nothing is accepted."""
+
+    async def scenario():
+        acceptor = Acceptor(bind("127.0.0.1:0"), lambda sock: None, rests=True)
+        acceptor.close()
+        acceptor.go_on()
+
+    asyncio.run(scenario())

@@ -189,3 +189,26 @@ def test_checked_content_is_not_looked_at_again() -> None:
     assert chunk_content([content])[0] is content
     assert wire_content([content])[:-1] == [content]
     assert chunk_content([content.replace(b"\r\n", b"\n")]) == [b"a\r\n"]
+
+
+@pytest.mark.parametrize("rest", [b"N", b"DATA\r"])
+def test_what_was_taken_is_let_go(rest: bytes) -> None:
+    """Of a large read, only what is not understood yet is kept while the rest of a line is awaited."""
+    octets = Input()
+    octets.append(b"NOOP\r\n" * 40_000 + rest)
+    while octets.take_line(998) is not None:
+        pass
+    assert bytes(octets.octets) == rest
+
+
+def test_commands_are_let_go_while_content_comes() -> None:
+    """What stood before the content is not kept with it."""
+    octets = Input()
+    octets.append(b"NOOP\r\n" * 40_000 + b"begin")
+    for _ in range(40_000):
+        octets.take_line(998)
+    octets.begin_content(10_000)
+    assert octets.take_content(10_000, 998, fix=False) is None
+    assert bytes(octets.octets) == b"begin"
+    octets.append(b"\r\n.\r\n")
+    assert octets.take_content(10_000, 998, fix=False) == b"begin\r\n"

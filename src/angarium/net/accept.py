@@ -95,8 +95,8 @@ class Acceptor:
                 self._resume.cancel()
 
     def go_on(self) -> None:
-        """Accept again."""
-        if self._rests:
+        """Accept again, unless it was closed meanwhile."""
+        if self._rests and self._sock.fileno() >= 0:
             self._rests = False
             self._loop.add_reader(self._sock, self._accept)
 

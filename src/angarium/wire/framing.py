@@ -70,10 +70,14 @@ class Input:
 
     def _make_growable(self) -> None:
         """Keep what waits in one buffer of its own, so that octets which come one by one cost no more."""
-        self.octets = bytearray(self.octets)
-        del self.octets[: self._taken]
+        self.octets = bytearray(memoryview(self.octets)[self._taken :])
         self._scanned -= self._taken
         self._taken = 0
+
+    def _let_go(self) -> None:
+        """What was taken is not kept while the rest waits, for minutes perhaps."""
+        if self._taken:
+            self._make_growable()
 
     def clear(self) -> None:
         """Forget everything that was not taken."""
@@ -96,6 +100,7 @@ class Input:
         if end < 0:
             if self.octets:
                 self._await_line_end(bound)
+                self._let_go()
             return None
         line, length = self.octets[self._taken : end], end - self._taken + self._dropped
         self._take_to(end + 2)
@@ -127,6 +132,7 @@ class Input:
         if dot < 0:
             if len(self) > self._bound:
                 self._discard_content()
+            self._let_go()
             return None
         content = self._cut_content(dot)
         self._take_to(dot + 3)
