@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +191,8 @@ def main() -> None:
         begin = msgspec.msgpack.decode(read_note(sock), type=Begin)
     except ChannelClosed:
         sys.exit(1)
+    for fd in (sock.fileno(), begin.last_words, *chain.from_iterable(begin.sockets.values())):
+        os.set_inheritable(fd, False)  # they were passed to us, and not to the children that we begin
     faulthandler.enable(begin.last_words, all_threads=False)
     set_up(name=f"angarium: worker {begin.number}")
     try:
