@@ -19,11 +19,13 @@ _COLUMNS = (
     "next hop µs",
     "MB",
     "CPU ratio",
+    "of servers",
     "rate ratio",
 )
 _LEGEND = (
     "CPU a message: all processes in milliseconds, each part in microseconds. CPU ratio: the peer's "
-    "by ours; rate ratio: ours by the peer's. Medians of the rounds; MB is the server's memory at their end."
+    "by ours, and the same of the servers alone, client and next hop left out; rate ratio: ours by "
+    "the peer's. Medians of the rounds; MB is the server's memory at their end."
 )
 
 
@@ -36,15 +38,13 @@ def as_text(head: dict[str, str], outcomes: list[Outcome]) -> str:
 
 def _cells(outcome: Outcome, outcomes: list[Outcome]) -> list[str]:
     values = _values(outcome)
-    cpu, rate = _ratios(outcome, outcomes)
     return [
         outcome.peer,
         f"{values['rate']:,.0f}",
         f"{values['cpu'] / 1000:.3f}",
         *(f"{values[part]:,.0f}" for part in ("client", "server", "sink")),
         f"{values['memory']:,.0f}",
-        f"{cpu:.1f}" if cpu else "",
-        f"{rate:.1f}" if rate else "",
+        *(f"{ratio:.1f}" if ratio else "" for ratio in _ratios(outcome, outcomes).values()),
     ]
 
 
@@ -60,13 +60,17 @@ def _values(outcome: Outcome) -> dict[str, float]:
     }
 
 
-def _ratios(outcome: Outcome, outcomes: list[Outcome]) -> tuple[float, float]:
-    """(times our CPU, our rate as a multiple of its); noughts where there is nothing to compare."""
+def _ratios(outcome: Outcome, outcomes: list[Outcome]) -> dict[str, float]:
+    """Times our CPU, times our server's, our rate as a multiple of its; noughts: nothing to compare with."""
     ours = next((one for one in outcomes if one.peer == OURS and one.case == outcome.case), None)
     if ours is None or outcome.peer == OURS:
-        return 0.0, 0.0
+        return dict.fromkeys(("cpu_ratio", "server_ratio", "rate_ratio"), 0.0)
     mine, theirs = _values(ours), _values(outcome)
-    return theirs["cpu"] / mine["cpu"], mine["rate"] / theirs["rate"]
+    return {
+        "cpu_ratio": theirs["cpu"] / mine["cpu"],
+        "server_ratio": theirs["server"] / mine["server"],
+        "rate_ratio": mine["rate"] / theirs["rate"],
+    }
 
 
 def _notes(outcomes: list[Outcome]) -> list[str]:
@@ -90,13 +94,11 @@ def as_json(head: dict[str, str], outcomes: list[Outcome]) -> dict[str, Any]:
 
 
 def _as_json(outcome: Outcome, outcomes: list[Outcome]) -> dict[str, Any]:
-    cpu, rate = _ratios(outcome, outcomes)
     return {
         "mode": outcome.case.mode,
         "size": outcome.case.size,
         "peer": outcome.peer,
         **{name: round(value, 2) for name, value in _values(outcome).items()},
-        "cpu_ratio": round(cpu, 2) or None,
-        "rate_ratio": round(rate, 2) or None,
+        **{name: round(ratio, 2) or None for name, ratio in _ratios(outcome, outcomes).items()},
         "rounds": [vars(one) for one in outcome.rounds],
     }
