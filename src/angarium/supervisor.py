@@ -124,7 +124,6 @@ async def _run_crew(
             crew.take,
             allow_open_relay=allow_open_relay,
             notify=_notify_of_reload,
-            on_mended=crew.wake,
         )
         table = node_requests(crew, path, time.time(), reloader.reload)
         async with _administered(configuration, table, reloader, librarian):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from angarium.lua.handlers import Pool
+from angarium.lua.program import Program
 from angarium.policy.config import ConfigError, Configuration
 from angarium.policy.load import load
 from angarium.testing import Mta
@@ -370,6 +372,16 @@ def test_modules(loaded: Loaded) -> None:
         mine__lua="return { four = 4 }\n",
     )
     assert {Path("mine.lua").absolute(), Path("more/other.lua").absolute()} < set(configuration.files)
+
+
+def test_every_state_runs_the_same(tmp_path: Path) -> None:
+    """Modules that change while a policy is in force are not read before the policy is loaded again."""
+    module, main = tmp_path / "mine.lua", tmp_path / "init.lua"
+    module.write_text("return { four = 4 }\n")
+    program = Program(main, b"assert(require('mine').four == 4)\n")
+    program.run()
+    module.unlink()
+    assert Pool(program._state, None).take()
 
 
 def test_setup_with_options(mta: MakeMta) -> None:

@@ -10,7 +10,6 @@ import resource
 import signal
 import smtplib
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ import pytest
 from angarium.cli.client import Refusal
 from angarium.testing.nexthop import NextHop
 from tests.cli.house import angarium, why
-from tests.node.node_house import DOMAINS, LIMIT, is_gone, node, write
+from tests.node.node_house import LIMIT, is_gone, node, write
 from tests.queue.killed import Senders
 
 MANY = 24
@@ -28,6 +27,18 @@ MANY = 24
 def run(test):
     """Run a coroutine."""
     return asyncio.run(test)
+
+
+def write_poisoned(folder):
+    """Write the files, and a policy that does not load where there is a file named poison."""
+    write(folder)
+    (folder / "policy.py").write_text(
+        "import pathlib\n"
+        "from angarium import Policy\n"
+        f"if pathlib.Path({str(folder / 'poison')!r}).exists():\n"
+        "    raise ValueError('not here')\n"
+        "policy = Policy.load('main.toml')\n"
+    )
 
 
 def written_by(folder):
@@ -175,7 +186,7 @@ def test_reload_of_all(tmp_path):
 
 
 def test_a_worker_that_cannot_begin_again(tmp_path):
-    """While the files are broken, a worker that ended is tried now and then; mended, it serves at once.
+    """A worker that ended and cannot begin is tried now and then, and at once after a reload.
 
     Meanwhile whoever looks is told that it is missing, and a suspension waits for it.
     """
@@ -200,22 +211,23 @@ def test_a_worker_that_cannot_begin_again(tmp_path):
         return "workers have done it" not in str(refused.value)
 
     async def main():
-        async with node(tmp_path, workers=2) as server:
+        write_poisoned(tmp_path)
+        async with node(tmp_path, entrance="policy.py") as server:
             pids = await server.workers()
-            (tmp_path / "domains.toml").write_text('["example.org"]\nrelay_too = true\n')
-            await server.heard("stays in force")
+            (tmp_path / "poison").touch()
             os.kill(pids[0], signal.SIGKILL)
             line = await server.heard("worker 0 cannot start")
-            assert "domains.toml:2" in line
+            assert "policy.py:4" in line
             assert "trying again in" in line
             with pytest.raises(Refusal, match="nothing was done: worker 0 is not there"):
                 await server.queue("delete", everything=True)
             assert (await server.queue())["messages"] == 0
             await who_looks_is_told(server)
             assert await server.codes("user@example.com") == {250}, "the other worker has all connections"
-            (tmp_path / "domains.toml").write_text('["example.org"]\nrelay_to = true\n')
+            (tmp_path / "poison").unlink()
+            server.process.send_signal(signal.SIGHUP)
             await server.heard("worker 0 is ready again")
-            assert await server.codes("user@example.org") == {250}
+            assert await server.codes("user@example.com") == {250}
             assert await holds_everywhere(server, "late")
             assert len([line for line in server.said if "cannot start" in line]) < 10
             assert await server.stop() == 0
@@ -271,20 +283,51 @@ def greeted(port):
     return client.recv(100)[:3], client
 
 
-def test_mended_to_what_is_in_force(tmp_path):
-    """Files that say again what is in force bring a worker back at once, however long it would wait."""
+def test_broken_files_keep_no_worker_away(tmp_path):
+    """A worker that ended while the files are broken, or gone, serves what is in force."""
 
     async def main():
         async with node(tmp_path, workers=2) as server:
-            pids = await server.workers()
+            (tmp_path / "domains.toml").write_text('["example.org"]\nrelay_to = true\n')
+            assert (await server.ask("reload"))["taken"]
             (tmp_path / "domains.toml").write_text("broken")
+            (tmp_path / "queues.toml").unlink()
             await server.heard("stays in force")
-            os.kill(pids[0], signal.SIGKILL)
-            await server.heard("trying again in 12.8 s")
-            mended = time.monotonic()
-            (tmp_path / "domains.toml").write_text(DOMAINS)
-            await server.heard("worker 0 is ready again")
-            assert time.monotonic() - mended < 10
+            await server.kill(0)
+            await server.kill(1)
+            assert await server.codes("user@example.org") == {250}
+            assert await server.codes("user@example.com") == {550}
+            assert not [line for line in server.said if "cannot start" in line]
+            assert len(list((tmp_path / "spool").glob("configuration-*/*"))) == 1
+            assert await server.stop() == 0
+        assert not list((tmp_path / "spool").glob("configuration-*"))
+
+    run(main())
+
+
+def test_an_edit_during_a_reload(tmp_path):
+    """What is edited while workers take a change is taken next, and neither change is refused."""
+
+    async def main():
+        write(tmp_path)
+        (tmp_path / "policy.py").write_text(
+            "import os, pathlib\n"
+            "from angarium import Policy\n"
+            f"folder = pathlib.Path({str(tmp_path)!r})\n"
+            "editor = folder / 'editor'\n"
+            "if editor.exists() and editor.read_text() == str(os.getppid()):\n"
+            "    editor.unlink()\n"
+            "    (folder / 'domains.toml').write_text('[\"example.net\"]\\nrelay_to = true\\n')\n"
+            "policy = Policy.load('main.toml')\n"
+        )
+        async with node(tmp_path, entrance="policy.py") as server:
+            (tmp_path / "editor").write_text(str((await server.workers())[1]))
+            (tmp_path / "domains.toml").write_text('["example.org"]\nrelay_to = true\n')
+            answer = await server.ask("reload")
+            assert answer["taken"]
+            await server.heard(f"is in force (before: {answer['hash']})")
+            assert await server.codes("user@example.net") == {250}
+            assert not [line for line in server.said if "error:" in line]
             assert await server.stop() == 0
 
     run(main())
@@ -294,11 +337,11 @@ def test_what_a_missing_worker_is_told_later(tmp_path):
     """Hold and release are done by those that are there, and by the other before it serves again."""
 
     async def main():
-        async with node(tmp_path, workers=2) as server:
+        write_poisoned(tmp_path)
+        async with node(tmp_path, entrance="policy.py") as server:
             await server.send(MANY)
             pids = await server.workers()
-            (tmp_path / "domains.toml").write_text("broken")
-            await server.heard("stays in force")
+            (tmp_path / "poison").touch()
             os.kill(pids[0], signal.SIGKILL)
             await server.heard("worker 0 cannot start")
             with pytest.raises(Refusal, match=r"nothing was done: worker 0 .* suspend or hold"):
@@ -307,7 +350,8 @@ def test_what_a_missing_worker_is_told_later(tmp_path):
             held = await asyncio.to_thread(angarium, *asked)
             assert held.returncode == 0
             assert "worker 0 is not there: it is told when it is back" in held.stderr
-            (tmp_path / "domains.toml").write_text(DOMAINS)
+            (tmp_path / "poison").unlink()
+            server.process.send_signal(signal.SIGHUP)
             await server.heard("worker 0 is ready again")
             await server.heard("worker 0: info: hold, as was asked while this worker was not there: done")
             [order] = await server.queue("suspensions")

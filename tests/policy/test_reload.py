@@ -16,7 +16,7 @@ import pytest
 
 from angarium.policy import reload as module
 from angarium.policy.config import ConfigError, Configuration, Problem, Source
-from angarium.policy.load import load
+from angarium.policy.load import Changing, load
 from angarium.policy.queue_transfer import QueueReceiver, queues_to_chunks
 from angarium.policy.queues import QueueTable, load_queues
 from angarium.policy.reload import Loaded, Reloader, load_beside
@@ -358,6 +358,27 @@ async def test_files_that_keep_changing(folder: Path) -> None:
     result = await server.reloader.reload()
     assert not result.taken
     assert "the files keep changing" in result.problems[0].text
+
+
+@asynchronous
+async def test_who_takes_it_sees_newer_files(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the files change until a configuration is put in force, the newest is, and nothing is refused."""
+    server = Server(Path("main.toml"))
+
+    def take(configuration: Configuration) -> None:
+        if not (folder / "edited").exists():
+            (folder / "edited").touch()
+            (folder / "domains.toml").write_text('["example.net"]\nrelay_to = true\n')
+            raise Changing
+        server.taken.append(configuration)
+
+    server.reloader._take = take
+    (folder / "domains.toml").write_text('["example.org"]\nrelay_to = true\n')
+    assert (await server.reloader.reload()).taken
+    assert server.has("example.net")
+    assert len(server.taken) == 1
+    assert not errors(caplog)
+    await server.reloader.close()
 
 
 @asynchronous

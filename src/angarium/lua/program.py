@@ -24,7 +24,7 @@ from angarium.policy.config import ConfigError, Problem, Source
 from angarium.policy.hooks import EVENTS as OUR_EVENTS
 from angarium.policy.hooks import Handler, Policy
 from angarium.policy.load import load_policy
-from angarium.policy.source import parse_document, read_octets, shown_path
+from angarium.policy.source import is_file, parse_document, read_octets, shown_path
 
 _PLACED = re.compile(r"(?s)(?P<file>[^\n]*?):(?P<line>\d+): (?P<text>.*)")
 _LOADING = frozenset({"pre_init", "init", "get_egress_pool", "get_egress_source", "get_egress_path_config"})
@@ -72,6 +72,8 @@ class Program:
         self.main = Reading(text, self.shown)
         self.modules: dict[str, Reading] = {}
         self.files: dict[Path, bytes] = {}
+        self._octets: dict[Path, bytes] = {}
+        """What the files said that were read: every state runs the same."""
         self.declared = Declared(path, self.shown)
         self.functions: dict[str, list[Function]] = {}
         """The handlers of each event, in their order."""
@@ -151,7 +153,7 @@ class Program:
         """A state that has run the file; raises Failure."""
         if not self._is_loading:
             again = Program(self.path, self.content)
-            again.limits, again.domains = self.limits, self.domains
+            again.limits, again.domains, again._octets = self.limits, self.domains, self._octets
             state = again._state()
             again._is_loading = False
             return state
@@ -302,7 +304,7 @@ class Program:
     def _loading(self, suffix: str) -> Callable[[Any], Any]:
         def load(name: str) -> Any:
             path = self.path.parent / text_from_lua(name)
-            octets = read_octets(path)
+            octets = self._read(path)
             self.files[path.absolute()] = hashlib.sha256(octets).digest()
             return self._current.to_lua(parse_document(octets, path.with_suffix(suffix)).data)
 
@@ -321,13 +323,19 @@ class Program:
         if missing is not None:
             return (False, missing)
         for path in self._places(name, text_from_lua(search)):
-            if path.is_file():
-                octets = read_octets(path)
+            if path in self._octets or is_file(path):
+                octets = self._read(path)
                 shown = shown_path(path)
                 self.files[path.absolute()] = hashlib.sha256(octets).digest()
                 self.modules[name] = Reading(octets.decode("utf-8", "surrogateescape"), shown)
                 return (True, octets, shown.encode("utf-8", "surrogateescape"))
         return (False, f"there is no module {name} beside {self.shown}")
+
+    def _read(self, path: Path) -> bytes:
+        """What a file said when the first state read it; raises ConfigError."""
+        if path not in self._octets:
+            self._octets[path] = read_octets(path)
+        return self._octets[path]
 
     def _places(self, name: str, search: str) -> Iterator[Path]:
         part = name.replace(".", "/")

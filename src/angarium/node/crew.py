@@ -3,7 +3,7 @@
 Promises: no worker takes mail before all of the first crew are ready; a worker that ends is begun again, at
 first at once and then ever more slowly, on the sockets it had, where connections have waited meanwhile; a
 configuration is put in force in all workers or in none; a worker never serves another configuration than the
-one in force.
+one in force, and needs no files for it but the supervisor's copies.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from angarium.node.member import Member, Sockets, WorkerTrouble
 from angarium.node.turns import Turn, Turns
 from angarium.node.words import Begin, kept_of
 from angarium.policy.config import ConfigError, Configuration, Problem, Source
+from angarium.policy.copies import Copies
+from angarium.policy.load import Changing
 from angarium.policy.source import shown_path
 
 log = logging.getLogger(__name__)
@@ -67,11 +69,15 @@ class Crew:
         self._again = asyncio.Event()
         """Set, and another takes its place, when workers that pause may try at once."""
         self._keepers: list[asyncio.Task[None]] = []
+        self._copies: Copies | None = None
+        self._place = Path()
+        """Of the copies of what is in force."""
 
     # Beginning, watching, ending
 
     async def start(self) -> None:
         """Begin all workers, and have them open their doors together. Raises WorkerTrouble."""
+        await self._keep_files()
         begun = await asyncio.gather(*map(self._begin, self.members), return_exceptions=True)
         for result in begun:
             if isinstance(result, BaseException):
@@ -80,11 +86,24 @@ class Crew:
         await asyncio.gather(*(self._let_serve(member, orders) for member in self.members))
         self._keepers = [asyncio.create_task(self._keep(member)) for member in self.members]
 
+    async def _keep_files(self) -> None:
+        """Copy the files of the configuration in force. Raises WorkerTrouble."""
+        try:
+            self._copies = Copies(Path(self.configuration.spool.path))
+            self._place = await asyncio.to_thread(self._copies.make, self.configuration)
+        except Changing:
+            raise WorkerTrouble("the files change while they are read: start again") from None
+        except ConfigError as error:
+            raise WorkerTrouble("\n".join(map(str, error.problems))) from None
+        except OSError as error:
+            raise WorkerTrouble(_no_copy(error)) from None
+
     async def _begin(self, member: Member) -> None:
         begin = Begin(
             number=member.number,
             workers=len(self.members),
             path=str(self._path.absolute()),
+            copies=str(self._place),
             hash=self.configuration.hash,
             sockets={},
             last_words=-1,
@@ -123,7 +142,7 @@ class Crew:
         except WorkerTrouble as trouble:
             after = min(pause * 2, MAX_PAUSE)
             log.error(
-                "worker %d cannot start: %s; trying again in %g s, or when the files change",
+                "worker %d cannot start: %s; trying again in %g s, or after the next reload",
                 member.number,
                 trouble,
                 after,
@@ -136,8 +155,8 @@ class Crew:
             self._changed.notify_all()
         return True
 
-    def wake(self) -> None:
-        """Have workers that could not start try at once: the files may be mended."""
+    def _wake(self) -> None:
+        """Have workers that could not start try at once: with another configuration they may."""
         again, self._again = self._again, asyncio.Event()
         again.set()
 
@@ -165,6 +184,8 @@ class Crew:
             member.ask_to_stop()
         await asyncio.gather(*(member.end(limit) for member in self.members))
         self._lender.close()
+        if self._copies is not None:
+            self._copies.close()
 
     @property
     def ready(self) -> list[Member]:
@@ -204,18 +225,44 @@ class Crew:
     # A new configuration
 
     async def take(self, configuration: Configuration) -> None:
-        """Put a configuration in force in every worker, or raise ConfigError, and nothing has changed."""
-        async with self._busy:
-            members = self.ready
-            await self._all_prepared(members, configuration)
-            self.configuration = configuration
-            await asyncio.gather(*(self._commit(member, configuration) for member in members))
-        self.wake()
+        """Put a configuration in force in every worker, or raise ConfigError, and nothing has changed.
 
-    async def _all_prepared(self, members: Sequence[Member], configuration: Configuration) -> None:
+        Raises Changing where the files are not those any more that the configuration was made of.
+        """
+        assert self._copies is not None
+        async with self._busy:
+            place = await self._prepared_in(self._copies, configuration)
+            before, self._place, self.configuration = self._place, place, configuration
+            await asyncio.gather(*(self._commit(member, configuration) for member in self.ready))
+        self._wake()
+        await asyncio.to_thread(self._copies.remove, before)
+
+    async def _prepared_in(self, copies: Copies, configuration: Configuration) -> Path:
+        """Copy the files and have every worker prepare the configuration; returns the place of the copies."""
+        try:
+            place = await asyncio.to_thread(copies.make, configuration)
+        except OSError as error:
+            raise self._refused([_no_copy(error)], configuration) from None
+        try:
+            await self._all_prepared(self.ready, configuration, place)
+        except BaseException:
+            copies.remove(place)
+            raise
+        return place
+
+    def _refused(self, texts: list[str], configuration: Configuration) -> ConfigError:
+        source = Source(shown_path(self._path), 1)
+        return ConfigError([Problem(source, text) for text in texts], configuration.files)
+
+    async def _all_prepared(
+        self, members: Sequence[Member], configuration: Configuration, place: Path
+    ) -> None:
         """Who has ended meanwhile begins again with whatever is in force then."""
         results = await asyncio.gather(
-            *(_limited(member.channel.call("prepare", configuration.hash)) for member in members),
+            *(
+                _limited(member.channel.call("prepare", (configuration.hash, str(place))))
+                for member in members
+            ),
             return_exceptions=True,
         )
         troubles = [
@@ -224,8 +271,7 @@ class Crew:
             if isinstance(result, BaseException) and not isinstance(result, ChannelClosed)
         ]
         if troubles:
-            source = Source(shown_path(self._path), 1)
-            raise ConfigError([Problem(source, text) for text in troubles], configuration.files)
+            raise self._refused(troubles, configuration)
 
     async def _commit(self, member: Member, configuration: Configuration) -> None:
         try:
@@ -248,6 +294,10 @@ class Crew:
             }
             for one in self.members
         ]
+
+
+def _no_copy(error: OSError) -> str:
+    return f"cannot keep a copy of the files in the spool's folder: {error.strerror or error}"
 
 
 async def _pause(again: asyncio.Event, seconds: float) -> None:

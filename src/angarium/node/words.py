@@ -21,8 +21,10 @@ class Begin(msgspec.Struct, frozen=True):
     workers: int
     path: str
     """The main file."""
+    copies: str
+    """Where the files are as they are in force."""
     hash: str
-    """Of the configuration in force, which must be what the files say."""
+    """Of the configuration in force, which must be what the copies say."""
     sockets: Mapping[str, Sequence[int]]
     """`listen` → the descriptors of its sockets, one for each worker by its number."""
     last_words: int

@@ -33,8 +33,10 @@ from angarium.node.leases import Answer
 from angarium.node.shares import Ledger
 from angarium.node.words import Begin, Built, Opening, keeping
 from angarium.policy.config import ConfigError, Configuration
-from angarium.policy.load import load
-from angarium.policy.reload import Changing, keep_what_needs_restart, load_beside
+from angarium.policy.copies import copies_in
+from angarium.policy.load import Changing, load
+from angarium.policy.reload import keep_what_needs_restart, load_beside
+from angarium.policy.source import reading_copies
 from angarium.queue.message import decode_kept, encode
 from angarium.queue.order import Order
 from angarium.reception.keyring import Keyring
@@ -45,7 +47,7 @@ log = logging.getLogger("angarium.node.worker")  # this module is a process's __
 
 BEAT = 1.0
 """Seconds between two looks at itself."""
-CHANGED = "the files say something else than the configuration in force"
+CHANGED = "what it has loaded is not the configuration in force"
 
 _answers = msgspec.msgpack.Decoder(list[Answer])
 
@@ -155,16 +157,17 @@ class Worker:
         self._ledger.take(_answers.decode(payload))
 
     async def _prepare(self, payload: Payload) -> None:
-        """Load the configuration of this hash, to be put in force at a word."""
+        """Load the configuration of this hash from copies of its files, to be put in force at a word."""
         self._prepared = None
+        hash_in_force, copies = msgspec.msgpack.decode(payload, type=tuple[str, str])
         try:
-            loaded = await load_beside(self._path)
+            loaded = await load_beside(self._path, Path(copies))
         except ConfigError as error:
             raise CallError("\n".join(map(str, sorted(error.problems)))) from None
         except Changing:
-            raise CallError("the files change while they are read") from None
+            raise CallError(CHANGED) from None
         configuration, _ = keep_what_needs_restart(self.shard.configuration, loaded.configuration)
-        if configuration.hash != msgspec.msgpack.decode(payload, type=str):
+        if configuration.hash != hash_in_force:
             raise CallError(CHANGED)
         try:
             folder = Path(configuration.spool.path) / "tls"
@@ -198,13 +201,14 @@ def main() -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_work(begin, keeping(_loaded(begin), begin), sock))
-    except (SpoolError, LogError, TlsError, ConfigError) as error:
+    except (SpoolError, LogError, TlsError, ConfigError, Changing) as error:
         _fail(spare, str(error))
 
 
 def _loaded(begin: Begin) -> Configuration:
-    """The configuration in force. Raises ConfigError."""
-    configuration = load(begin.path)
+    """The configuration in force. Raises ConfigError, Changing."""
+    with reading_copies(copies_in(Path(begin.copies))):
+        configuration = load(begin.path)
     if configuration.hash != begin.hash:
         raise ConfigError([], configuration.files)
     return configuration

@@ -134,6 +134,10 @@ class TablesDiffer(Exception):  # noqa: N818 - it is an outcome
     """Tables that were read elsewhere belong to another main file: something changed in between."""
 
 
+class Changing(Exception):  # noqa: N818 - it is an outcome
+    """The files changed while they were read."""
+
+
 class Tables(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What the files that the main file names hold, read already."""
 

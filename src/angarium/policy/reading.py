@@ -1,4 +1,4 @@
-"""`python -m angarium.policy.reading MAIN-FILE`: reads a whole configuration beside the server that asked.
+"""`python -m angarium.policy.reading MAIN-FILE [COPIES]`: reads a whole configuration beside who asked.
 
 Writes frames to its standard output: first what was found (problems, digests), then the tables in chunks.
 What the operator's own code prints goes to standard error instead. It ends when everything is written.
@@ -17,10 +17,12 @@ from typing import BinaryIO
 import msgspec
 
 from angarium.policy.config import ConfigError, Problem
+from angarium.policy.copies import copies_in
 from angarium.policy.domain_transfer import domains_to_chunks
 from angarium.policy.load import load_with_tables
 from angarium.policy.open_relay import open_relays
 from angarium.policy.queue_transfer import queues_to_chunks
+from angarium.policy.source import reading_copies
 
 FRAME = struct.Struct("!cI")
 """What kind of frame, and how many octets follow."""
@@ -40,10 +42,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[str] = []
 
 
-def frames(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """The kind and content of each frame that tells of a configuration."""
+def frames(path: Path, copies: Path | None = None) -> Iterator[tuple[bytes, bytes]]:
+    """The kind and content of each frame that tells of a configuration, of files or their copies."""
     try:
-        configuration, tables = load_with_tables(path)
+        with reading_copies(copies_in(copies) if copies else {}):
+            configuration, tables = load_with_tables(path)
     except ConfigError as error:
         yield HEAD, _encode(Head(problems=error.problems, files=list(map(str, error.files))))
         return
@@ -70,7 +73,7 @@ def main() -> None:
     """Write every frame, and end."""
     gc.disable()  # everything lives to the end
     output = _own_output()
-    for kind, content in frames(Path(sys.argv[1])):
+    for kind, content in frames(*map(Path, sys.argv[1:])):
         output.write(FRAME.pack(kind, len(content)))
         output.write(content)
     output.flush()

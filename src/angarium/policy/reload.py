@@ -21,12 +21,13 @@ import msgspec
 
 from angarium.child import Child, begin
 from angarium.policy.config import ConfigError, Configuration, Listener, Problem, Source
+from angarium.policy.copies import copies_in
 from angarium.policy.domain_transfer import DomainReceiver
-from angarium.policy.load import Tables, TablesDiffer, digests_of, is_still, load
+from angarium.policy.load import Changing, Tables, TablesDiffer, digests_of, is_still, load
 from angarium.policy.open_relay import open_relays
 from angarium.policy.queue_transfer import QueueReceiver
 from angarium.policy.reading import DOMAINS, FRAME, HEAD, QUEUES, Head
-from angarium.policy.source import shown_path
+from angarium.policy.source import reading_copies, shown_path
 from angarium.policy.transfer import TransferError
 from angarium.policy.watching import QUIET, FileWatch
 
@@ -40,10 +41,6 @@ MAX_ATTEMPTS = 5
 """How often reading is begun again because files changed meanwhile."""
 RESTART_SECTIONS = ("spool", "log", "control", "dns")
 """Their options are read once, at start."""
-
-
-class Changing(Exception):  # noqa: N818 - it is an outcome
-    """The files changed while they were read."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +60,17 @@ class Loaded(msgspec.Struct, frozen=True):
     open_relays: list[Problem]
 
 
-async def load_beside(path: Path) -> Loaded:
-    """Load a configuration without holding up the event loop; raises ConfigError, Changing."""
-    command = (sys.executable, "-P", "-m", "angarium.policy.reading", str(path))
+async def load_beside(path: Path, copies: Path | None = None) -> Loaded:
+    """Load a configuration, or copies of one, without holding up the event loop.
+
+    Raises ConfigError, Changing.
+    """
+    with reading_copies(copies_in(copies) if copies else {}):
+        return await _load_beside(path, *([str(copies)] if copies else []))
+
+
+async def _load_beside(path: Path, *further: str) -> Loaded:
+    command = (sys.executable, "-P", "-m", "angarium.policy.reading", str(path), *further)
     try:
         child = await begin(command, niceness=NICENESS, has_pipe=True)
     except OSError as error:
@@ -152,7 +157,7 @@ async def _join(path: Path, head: Head, tables: Tables) -> Loaded:
 
 class Reloader:
     """Keeps the configuration in force up to date; `take` is called with each new one, and awaited where it
-    takes time. It may raise ConfigError, and then nothing has changed.
+    takes time. It may raise ConfigError, and Changing to be given the newest; then nothing has changed.
     """
 
     def __init__(
@@ -164,9 +169,7 @@ class Reloader:
         allow_open_relay: bool = False,
         quiet: float = QUIET,
         notify: Callable[[str], object] = lambda _: None,
-        on_mended: Callable[[], object] = lambda: None,
     ) -> None:
-        """`on_mended` is told that files were touched and say what is in force."""
         self.configuration = configuration
         """In force."""
         self._path = path
@@ -174,7 +177,6 @@ class Reloader:
         self._allow_open_relay = allow_open_relay
         self._quiet = quiet
         self._notify = notify
-        self._on_mended = on_mended
         self._watch = FileWatch(self._on_change, quiet)
         self._busy = asyncio.Lock()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -226,15 +228,24 @@ class Reloader:
                     now = self.configuration.hash
                     log.info("the files are mended: they say again what is in force, configuration %s", now)
                 self._refused = {}
-                self._on_mended()
                 return
         if digests != self._refused:
             await self.reload(asked=False)
 
     async def _reload(self, *, asked: bool) -> Result:
+        for _ in range(MAX_ATTEMPTS):
+            with contextlib.suppress(Changing):
+                return await self._reload_once(asked=asked)
+            await asyncio.sleep(self._quiet)
+        text = "the files keep changing while they are read: leave them alone for a while"
+        return self._refuse(_unreadable(self._path, text))
+
+    async def _reload_once(self, *, asked: bool) -> Result:
         before = await asyncio.to_thread(digests_of, self._files)
         try:
             configuration = await self._checked(asked=asked)
+        except Changing:
+            raise
         except Exception as surprise:
             if not isinstance(surprise, ConfigError):
                 log.exception("reloading failed by a surprise")
@@ -247,7 +258,7 @@ class Reloader:
 
     async def _checked(self, *, asked: bool) -> Configuration:
         """The configuration as it will be in force; raises ConfigError where it must not be."""
-        loaded = await self._load()
+        loaded = await load_beside(self._path)
         configuration, notes = keep_what_needs_restart(self.configuration, loaded.configuration)
         problems = list(loaded.open_relays)
         if configuration.listeners != loaded.configuration.listeners:
@@ -260,15 +271,6 @@ class Reloader:
         if problems:
             raise ConfigError([*problems, *notes], configuration.files)
         return msgspec.structs.replace(configuration, problems=(*configuration.problems, *notes))
-
-    async def _load(self) -> Loaded:
-        for _ in range(MAX_ATTEMPTS):
-            with contextlib.suppress(Changing):
-                return await load_beside(self._path)
-            await asyncio.sleep(self._quiet)
-        raise _unreadable(
-            self._path, "the files keep changing while they are read: leave them alone for a while"
-        )
 
     def _refuse(self, error: ConfigError) -> Result:
         for problem in sorted(error.problems):
@@ -286,6 +288,8 @@ class Reloader:
                 await taking
         except ConfigError as error:
             return self._refuse(error)
+        except Changing:
+            raise
         except Exception as error:  # a surprise; the server goes on as it was
             log.exception("a configuration that loads could not be put in force")
             return self._refuse(_unreadable(self._path, f"cannot be put in force: {error}"))

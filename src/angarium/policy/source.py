@@ -15,7 +15,9 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ Key = str | int
 KeyPath = tuple[Key, ...]
 
 MAX_FILE_SIZE = 256 * 1024 * 1024
+
+_copies: ContextVar[Mapping[Path, Path]] = ContextVar("copies", default={})  # noqa: B039 - never changed
 
 
 class Document(msgspec.Struct, frozen=True, eq=False):
@@ -68,6 +72,21 @@ def shown_path(path: Path) -> str:
         return str(absolute)
 
 
+@contextmanager
+def reading_copies(copies: Mapping[Path, Path]) -> Iterator[None]:
+    """Meanwhile read the copies of these files, by their absolute paths, instead of the files."""
+    token = _copies.set(copies)
+    try:
+        yield
+    finally:
+        _copies.reset(token)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file to read."""
+    return path.absolute() in _copies.get() or path.is_file()
+
+
 def read_document(path: Path, named_at: Source | None = None) -> Document:
     """Read a TOML or JSON file; raises ConfigError, at `named_at` where the file cannot be read."""
     return parse_document(read_octets(path, named_at), path)
@@ -77,6 +96,7 @@ def read_octets(path: Path, named_at: Source | None = None) -> bytes:
     """Read a file that only its owner (and group) may write or replace; raises ConfigError."""
     shown = shown_path(path)
     where = named_at or Source(shown, 1)
+    path = _copies.get().get(path.absolute(), path)
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
