@@ -159,6 +159,23 @@ def test_bounce(serve):
     serve(test, hop=[TWICE], queues=SLOW)
 
 
+def test_a_bounce_tells_what_the_host_said(serve):
+    """The notice of a message that an operator bounced has the host's last answer, and why it ended."""
+
+    async def test(house):
+        ask = await waiting(house, "b@one.example")
+        await ask("bounce", everything=True, reason="it is spam")
+        record = await house.wait_for("AdminBounce")
+        assert record["response"]["content"] == "Administrator bounced with reason: it is spam"
+        notice = (await house.arrived())[0].content.decode()
+        assert "Status: 5.7.1\r\n" in notice
+        assert f"Diagnostic-Code: smtp; {LATER['mail'][0]}" in notice
+        assert "Remote-MTA: dns; [127.0.0.1]" in notice
+        assert "Administrator bounced with reason: it is spam" in notice
+
+    serve(test, hop=[LATER], queues=SLOW)
+
+
 def test_delete_tells_nobody(serve):
     """`delete` ends a message with an AdminBounce record, and sends no notice."""
 

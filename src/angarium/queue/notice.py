@@ -193,7 +193,8 @@ _CLASSES = {Action.FAILED: 5, Action.DELAYED: 4, Action.DELIVERED: 2, Action.REL
 
 def _status(notice: Notice) -> EnhancedStatus:
     """A status of the action's class: what expired was answered with another (RFC 3464 section 2.3.4)."""
-    status, wanted = notice.reply.enhanced, _CLASSES[notice.action]
+    final = notice.reply if notice.remark is None else notice.remark
+    status, wanted = final.enhanced, _CLASSES[notice.action]
     if notice.expired:
         return EnhancedStatus(5, 4, 7)
     return status if status is not None and status.class_ == wanted else EnhancedStatus(wanted, 0, 0)

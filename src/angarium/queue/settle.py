@@ -315,7 +315,10 @@ class Settlement:
             self._fail(message, last, "Expiration", remark=why)
 
     def bounce(self, message: Message, answer: Reply, *, tells_sender: bool = True) -> None:
-        """Fail a message that neither waits nor is tried, since an operator says so."""
+        """Fail a message that neither waits nor is tried, since an operator says so.
+
+        The record has the answer alone; the notice also what the last attempt met.
+        """
         self._fail(message, Verdict(reply=answer), "AdminBounce", tells_sender=tells_sender)
 
     def _fail(
@@ -361,6 +364,8 @@ class Settlement:
             self._writer.write(self._account(record_type, message, outcome, answer))
             await self._writer.sync()
             if tells_sender and self._owes_notice(message):
+                if record_type == "AdminBounce" and (last := _last(message)) is not None:
+                    outcome, remark = last, answer
                 notice = self._notice(message, outcome, Action.FAILED, expired=expired, remark=remark)
                 await self._intake.take([notice])
         except (NoCustody, LogError, SpoolError) as trouble:
