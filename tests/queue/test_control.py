@@ -341,6 +341,8 @@ def test_suspension(serve):
         assert (order["reason"], order["about"]) == ("they move", "domain=one.example")
         done = await ask("retry", selector={"domain": "one.example"})
         assert (done["count"], done["stopped"]) == (2, 2)
+        would = await ask("retry", everything=True, dry_run=True)
+        assert (would["count"], would["stopped"]) == (2, 2)
         rows = await ask("list", selector={"domain": "one.example"})
         assert [row["due"] for row in rows] == [None, None]
         assert [row["why"] for row in rows] == ["suspend move by ann: they move"] * 2

@@ -140,14 +140,21 @@ class QueueOffice:
         if ask.selector.is_empty and not ask.everything:
             raise RequestError("this would be about every message: say which ones, or --all")
         if ask.dry_run:
-            applies = is_held if ask.action == "release" else _always
-            return {"dry_run": True, **_said(await self._steering.count(ask.selector, applies))}
+            return {"dry_run": True, **_said(await self._rehearsed(ask))}
         try:
             done = await self._changes[ask.action](ask)
         except (ValueError, SpoolError) as error:
             raise RequestError(str(error)) from None
         await self._synced()
         return _said(done)
+
+    async def _rehearsed(self, ask: Ask) -> Done:
+        """What a change would be about."""
+        if ask.action == "release":
+            return await self._steering.count(ask.selector, is_held)
+        if ask.action == "retry":
+            return await self._steering.count(ask.selector, stops=self._steering.is_kept_back)
+        return await self._steering.count(ask.selector)
 
     def _order(self, kind: Literal["suspend", "hold", "bounce"], ask: Ask) -> Order:
         now = self._clock()
@@ -289,10 +296,6 @@ class QueueOffice:
             await self._house.settlement.synced()
         except SpoolError as error:
             raise RequestError(f"it is done, but a restart may undo it: {error}") from None
-
-
-def _always(_message: Message) -> bool:
-    return True
 
 
 def _said(done: Done) -> Any:

@@ -202,8 +202,13 @@ class Steering:
 
     # What is done to them
 
-    async def count(self, selector: Selector, applies: Callable[[Message], bool] = lambda _: True) -> Done:
-        """How many are meant, and some of them: nothing is done."""
+    async def count(
+        self,
+        selector: Selector,
+        applies: Callable[[Message], bool] = lambda _: True,
+        stops: Callable[[Message], bool] = lambda _: False,
+    ) -> Done:
+        """How many are meant, and some of them: nothing is done. `stops` says of whom nothing would come."""
         done, busy = Done(), self._busy()
         async for message in self.select(selector):
             if not applies(message):
@@ -212,6 +217,7 @@ class Steering:
                 done.busy += 1
             else:
                 done.add(message)
+                done.stopped += stops(message)
         return done
 
     def _busy(self) -> set[Message]:
@@ -240,7 +246,7 @@ class Steering:
         return done
 
     def _retry(self, kept_back: list[Message], message: Message) -> None:
-        if self._is_kept_back(message):
+        if self.is_kept_back(message):
             kept_back.append(message)
         self._yard.try_now(message.queue)
         message.due = self._clock()
@@ -390,13 +396,14 @@ class Steering:
     async def suspend(self, order: Order) -> Done:
         """Let what is meant wait, now and later. Raises ValueError, SpoolError."""
         await self.orders.give(order)
-        for message in self._yard.withdraw(self._is_kept_back):
+        for message in self._yard.withdraw(self.is_kept_back):
             self._scheduler.add(message)
         done = await self.count(order.selector)
         done.name = order.name
         return done
 
-    def _is_kept_back(self, message: Message) -> bool:
+    def is_kept_back(self, message: Message) -> bool:
+        """Whether an order that stands keeps it from being tried."""
         return self.orders.about(message, self._yard.site_of(message.queue)) is not None
 
     async def bounce_on(self, order: Order) -> Done:
