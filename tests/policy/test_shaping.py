@@ -211,3 +211,33 @@ def test_an_entry_that_no_mail_comes_by_is_named(tmp_path, queues, line):
     assert all("write [domain." in each.text for each in found)
     told = angarium("config", "why", "rate.example", "-c", tmp_path / "main.toml")
     assert ("has no effect" in told.stderr) == bool(line)
+
+
+@pytest.mark.parametrize(
+    ("queues", "is_idle"),
+    [
+        ('["*.rate.example"]\nrouting_domain = "mx.example"\n', True),
+        ('[default]\nrouting_domain = "[192.0.2.1]:25"\n["a.rate.example"]\nmax_age = "1h"\n', True),
+        ('["*.rate.example"]\nmax_age = "1h"\n', False),
+        ('["*.rate.example"]\nrouting_domain = "mx.rate.example"\n', False),
+        ('["*.example"]\nrouting_domain = "mx.example"\n["x.example"]\nmax_age = "1h"\n', True),
+        ('["a.rate.example"]\nrouting_domain = "mx.example"\n', False),
+        ('["*.rate.example"]\nrouting_domain = "mx.example"\n["*.b.rate.example"]\nmax_age = "1h"\n', False),
+        ('["*.rate.example"]\nrouting_domain = "mx.example"\n["own.rate.example"]\nmax_age = "1h"\n', True),
+    ],
+)
+def test_a_wildcard_that_no_mail_comes_by_is_named(tmp_path, queues, is_idle):
+    """A wildcard is warned of where all mail that would come by it goes elsewhere."""
+    (tmp_path / "queues.toml").write_text(
+        queues.replace("[default]", "[queue.default]").replace('["', '[queue."')
+    )
+    (tmp_path / "shaping.toml").write_text(
+        '[domain."*.rate.example"]\nmax_message_rate = "5/s"\n'
+        '[domain."own.rate.example"]\nmax_message_rate = "6/s"\n'
+    )
+    (tmp_path / "main.toml").write_text(
+        'hostname = "mx.example.com"\n[[listener]]\nlisten = "127.0.0.1:2525"\n'
+        '[policy]\nqueues = ["queues.toml"]\nshaping = ["shaping.toml"]\n'
+    )
+    found = [each for each in load(tmp_path / "main.toml").problems if "no effect" in each.text]
+    assert (2 in {each.source.line for each in found}) == is_idle
