@@ -306,6 +306,7 @@ async def test_what_needs_a_restart(folder: Path) -> None:
         "listen = '127.0.0.1:2526'",
     }
     assert sum(line.startswith("main.toml:13: warning: log.dir") for line in told) == 1
+    assert [line for line in told if line.endswith("user needs a restart; until then none holds")]
 
 
 PROGRAM = """\

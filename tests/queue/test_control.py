@@ -57,7 +57,9 @@ def test_list_and_show(serve):
         assert shown["why"] == "its next attempt"
         assert 3000 < shown["due"] - shown["created"] < 4000
         assert shown["last_reply"] == "451 4.3.0 Later"
-        assert (await ask("show", what="one.example"))["rows"][0]["id"] == first["id"]
+        of_queue = await ask("show", what="one.example")
+        assert of_queue["rows"][0]["id"] == first["id"]
+        assert of_queue["options"]["retry_interval"]["value"] == "1h", "as it is written"
         with pytest.raises(RequestError, match="no message, queue or site 'nobody'"):
             await ask("show", what="nobody")
 

@@ -21,6 +21,7 @@ from angarium.admin.queue_view import View
 from angarium.delivery.dispatcher import Dispatcher
 from angarium.mail.header import Headers, header_section
 from angarium.policy.config import Configuration
+from angarium.policy.provenance import shown
 from angarium.queue.message import Message
 from angarium.queue.order import Order, Selector
 from angarium.queue.orders import Orders
@@ -306,7 +307,7 @@ def _options(queue: ScheduledQueue) -> dict[str, Any]:
     """The options that the queue's configuration sets, each with where it was written."""
     config = queue.config
     return {
-        name: {"value": str(getattr(config, name)), "from": str(source)}
+        name: {"value": shown(getattr(config, name)), "from": str(source)}
         for name, source in config.sources.items()
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from angarium.lua.state import Failure, Refusal, State
+from angarium.lua.told import AUTHENTICATION, AUTHORIZATION, NOTHING, told
 from angarium.lua.values import from_lua, text_to_lua
 from angarium.mail.address import Address
 from angarium.policy.config import Source
@@ -19,7 +20,6 @@ from angarium.policy.views import Identity
 
 POOL_SIZE = 4
 """Idle states that a worker keeps."""
-_AUTHORIZATION, _AUTHENTICATION = "SmtpAuthPlainAuthorization", "SmtpAuthPlainAuthentication"
 
 
 class Function(NamedTuple):
@@ -63,14 +63,16 @@ class Chain:
         def handle(*args: Any) -> Any:
             value, index = ask(prepare(*args))
             if index is None:
-                return _REFUSES_ALL if self._is_lone else _SILENCE.get(self._event)
+                answer = _REFUSES_ALL if self._is_lone else _SILENCE.get(self._event)
+                return None if answer is None else Placed(answer, self._functions[0].source, NOTHING)
             if finish is None:
                 return None
             source = self._functions[index].source
             try:
-                return Placed(finish(value), source)
+                answer = finish(value)
             except (TypeError, ValueError) as error:
                 raise ForeignError(str(error), source, None) from None
+            return Placed(answer, source, told(answer))
 
         return handle
 
@@ -173,7 +175,7 @@ def _identity(value: Any) -> Any:
     first = next(iter(named.values()), None)
     if not first:
         raise ValueError("identities holds no identity")
-    return Identity(named.get(_AUTHENTICATION, first), named.get(_AUTHORIZATION, first))
+    return Identity(named.get(AUTHENTICATION, first), named.get(AUTHORIZATION, first))
 
 
 _SHAPES: dict[str, tuple[Callable[..., tuple[Any, ...]], Callable[[Any], Any] | None]] = {

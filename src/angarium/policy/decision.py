@@ -7,7 +7,7 @@ answer, stands here because it is an input of every decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import Enum, StrEnum
 from typing import Literal
 
@@ -99,15 +99,16 @@ class ListenerDomain:
         return hash(self._values())
 
     def __repr__(self) -> str:
-        parts = (f"{name}={_written(value)!r}" for name, value in self._on())
+        parts = (f"{name}={value!r}" for name, value in self.given().items())
         return f"ListenerDomain({', '.join(parts)})"
 
-    def _on(self) -> Iterator[tuple[str, object]]:
-        """What differs from an answer that allows nothing."""
-        for name in ("relay_to", "relay_from", "relay_from_authz", "log_oob", "log_arf"):
-            value = getattr(self, name)
-            if value and value is not LogMode.IGNORE:
-                yield name, value
+    def given(self) -> dict[str, object]:
+        """What differs from an answer that allows nothing, as it is given."""
+        names = ("relay_to", "relay_from", "relay_from_authz", "log_oob", "log_arf")
+        values = {name: getattr(self, name) for name in names}
+        return {
+            name: _written(value) for name, value in values.items() if value and value is not LogMode.IGNORE
+        }
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)

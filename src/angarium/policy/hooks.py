@@ -103,6 +103,8 @@ class Placed(NamedTuple):
 
     answer: Any
     source: Source
+    told: str
+    """The answer in the words of the front end's language."""
 
 
 class Rejected(Exception):  # noqa: N818 - it is an answer, not an error
@@ -311,11 +313,11 @@ class Hooks:
         Raises Rejected where it rejects, HandlerFailed where it raises, answers nonsense or takes too long.
         """
         handler = self.handlers[event]
-        started = time.perf_counter()
+        started, told = time.perf_counter(), None
         try:
             answer = await self._answer(handler, args)
             if type(answer) is Placed:
-                answer, source = answer
+                answer, source, told = answer
                 handler = handler._replace(source=source)
             _check_answer(handler, answer)
         except Rejected as rejected:
@@ -327,7 +329,7 @@ class Hooks:
             raise
         except BaseException as error:  # noqa: BLE001 - a handler's error costs one command, never a session
             raise _failure(handler, args, started, error) from None
-        return answer, _account(handler, args, started, _told(answer))
+        return answer, _account(handler, args, started, told or _told(answer))
 
     async def _answer(self, handler: Handler, args: tuple[Any, ...]) -> Any:
         if handler.in_thread:

@@ -25,6 +25,7 @@ from angarium.policy.copies import copies_in
 from angarium.policy.domain_transfer import DomainReceiver
 from angarium.policy.load import Changing, Tables, TablesDiffer, digests_of, is_still, load
 from angarium.policy.open_relay import open_relays
+from angarium.policy.provenance import shown
 from angarium.policy.queue_transfer import QueueReceiver
 from angarium.policy.reading import DOMAINS, FRAME, HEAD, QUEUES, Head
 from angarium.policy.source import reading_copies, shown_path
@@ -329,7 +330,7 @@ def keep_what_needs_restart(old: Configuration, new: Configuration) -> tuple[Con
 
 
 def _note(new: Configuration, name: str, value: object) -> Problem:
-    text = f"{name} needs a restart; until then {value!r} holds"
+    text = f"{name} needs a restart; until then {shown(value)} holds"
     return Problem(new.sources.get(name) or _beginning(new), text, is_error=False)
 
 
