@@ -1,9 +1,14 @@
 """Listeners and sessions: their limits, their overlays, and how they end."""
 
 import asyncio
+import contextlib
+import re
 import socket
 
 import pytest
+
+from angarium.reception import session
+from angarium.wire import events
 
 SENDER = "a@customer.example"
 OUT = "b@elsewhere.example"
@@ -326,3 +331,48 @@ def test_nul_in_the_header(serve, header):
         assert (await house.arrived())[0].content.endswith(b"a\0b\r\n")
 
     serve(test)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("angarium.reception.session.arrive", "ended by a surprise"),
+        ("angarium.reception.session.Session._send", "ended by a surprise"),
+        ("angarium.reception.session.Deadline.close", "could not be ended"),
+    ],
+)
+def test_a_surprise_names_its_session(serve, monkeypatch, caplog, place, said):
+    """The log of a fault in the server names the session, as records do, with the client and the listener."""
+
+    async def test(house):
+        monkeypatch.setattr(house.shard.listening[0]._door, "new_ident", lambda: "5e55")
+        with monkeypatch.context() as broken:
+            broken.setattr(place, _broken)
+            client = await house.connect(greet=False)
+            client.write("QUIT\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                while await client.reply():
+                    pass
+        [line] = [record for record in caplog.records if record.exc_info]
+        assert re.fullmatch(rf"session 5e55 \(from 127.0.0.1:\d+, on main\) {said}", line.getMessage())
+
+    serve(test, listener='name = "main"')
+
+
+def test_a_surprise_of_a_command_names_its_session(serve, monkeypatch, caplog):
+    """A command that costs a surprise is answered 451; log and record name the same session."""
+
+    async def test(house):
+        client = await house.connect()
+        monkeypatch.setitem(session.ANSWERS, events.Mail, _broken)
+        assert str(await client.say(f"MAIL FROM:<{SENDER}>")).startswith("451 4.3.0")
+        [line] = [record.getMessage() for record in caplog.records if record.exc_info]
+        record = await house.wait_for("Rejection")
+        assert line.startswith(f"session {record['session_id']} (from 127.0.0.1:")
+        assert line.endswith(": Mail cost a surprise")
+
+    serve(test)
+
+
+def _broken(*_, **__):
+    raise RuntimeError("a fault")

@@ -118,6 +118,9 @@ class Listening:
         self._door.sessions += 1
         try:
             await session.run()
+        except Exception:  # at its very end: all before is told there
+            log.exception("%s could not be ended", session)
+            connection.abort()
         finally:
             self._door.sessions -= 1
             del self._sessions[session]

@@ -75,6 +75,11 @@ class Session:
         self._waits = False
         self._is_stopping = False
 
+    def __str__(self) -> str:
+        """The session as the server's own log names it: its id is that of its records."""
+        where = self.whereabouts
+        return f"session {self.ident} (from {where.peer}, on {where.listener.label})"
+
     # The dialogue
 
     async def run(self) -> None:
@@ -90,7 +95,7 @@ class Session:
         except ConnectionTrouble as trouble:
             log.debug("session %s: %s", self.ident, trouble)
         except Exception:
-            log.exception("session %s ended by a surprise", self.ident)
+            log.exception("%s ended by a surprise", self)
             self._part(reply(421, f"4.3.0 {self.options.hostname} technical difficulties"))
         finally:
             self.receiver.close()  # content that came is let go now, and not when the collector looks
@@ -205,7 +210,7 @@ class Session:
         except ConnectionTrouble:
             raise
         except Exception:
-            log.exception("session %s: %s cost a surprise", self.ident, type(event).__name__)
+            log.exception("%s: %s cost a surprise", self, type(event).__name__)
             answer = SURPRISE
         if calls.of_command:
             calls.end_command(accepted=answer is None or not answer.is_refusal)
