@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from subprocess import PIPE
 from typing import NamedTuple
 
 from fuzz.run import DEFAULT_SECONDS, FOUND, has_atheris
@@ -44,15 +45,16 @@ def fuzz(name: str, seconds: int) -> Outcome:
     """Fuzz one target in a process of its own."""
     command = [sys.executable, "-m", "fuzz.run", name, str(seconds)]
     begun = time.monotonic()
+    run = subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, errors="replace")
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=seconds + PATIENCE, check=False
-        )
+        stdout, stderr = run.communicate(timeout=seconds + PATIENCE)
     except subprocess.TimeoutExpired:
+        run.terminate()  # not killed: it takes its folders away
+        run.communicate()
         return Outcome(name, time.monotonic() - begun, 0, f"no end after {seconds + PATIENCE} s")
-    runs = _RUNS.search(done.stderr)
-    held = done.returncode == 0 and runs is not None
-    complaint = "" if held else _complaint(name, done.stdout + done.stderr) or f"exit code {done.returncode}"
+    runs = _RUNS.search(stderr)
+    held = run.returncode == 0 and runs is not None
+    complaint = "" if held else _complaint(name, stdout + stderr) or f"exit code {run.returncode}"
     return Outcome(name, time.monotonic() - begun, int(runs[1]) if runs else 0, complaint)
 
 

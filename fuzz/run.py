@@ -1,13 +1,20 @@
 """`python -m fuzz.run TARGET [SECONDS | FILE]`: let atheris look for octets that break an invariant.
 
 What breaks one is written to `fuzz/found/`, from where it should become a test; with its FILE it is tried
-again. Without atheris it says so and exits with 0, since it is no dependency of anything else.
+again. Without atheris it says so and exits with 0, since it is no dependency of anything else. Folders
+that a target makes are gone when it has ended or was stopped: another process sees to that, since the fuzzer
+runs nothing at its end.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
+import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 FOUND = Path(__file__).parent / "found"
@@ -27,12 +34,22 @@ def main() -> None:
 
         TARGETS[sys.argv[1]](Path(sys.argv[2]).read_bytes())
     elif has_atheris():
-        _fuzz()
+        sys.exit(run_in_folder([sys.executable, "-c", "from fuzz.run import fuzz; fuzz()", *sys.argv[1:]]))
     else:
         print("fuzz: atheris is not installed; skipped (make atheris)")
 
 
-def _fuzz() -> None:
+def run_in_folder(command: Sequence[str]) -> int:
+    """Run a program whose temporary folders go when it ends, or when it or we are stopped; its exit code."""
+    with tempfile.TemporaryDirectory(prefix="angarium-fuzz-") as folder:
+        inside = subprocess.Popen(command, env={**os.environ, "TMPDIR": folder})
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: inside.terminate())
+        return inside.wait()
+
+
+def fuzz() -> None:
+    """Fuzz one target here, and end the process."""
     import atheris  # noqa: PLC0415
 
     with atheris.instrument_imports(include=["angarium"]):

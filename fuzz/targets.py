@@ -7,6 +7,7 @@ the code. Each asserts invariants of its reader, not only that nothing raises.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import re
 import shutil
 import tempfile
@@ -239,8 +240,10 @@ SEGMENT, MESSAGES = 64 * 1024, 5
 
 @lru_cache(maxsize=1)
 def _spool() -> Path:
-    """A folder with a few messages, made once."""
-    folder = Path(tempfile.mkdtemp(prefix="angarium-fuzz-")) / "spool"
+    """A folder with a few messages, made once for a process."""
+    outer = tempfile.TemporaryDirectory(prefix="angarium-fuzz-")
+    atexit.register(outer.cleanup)
+    folder = Path(outer.name) / "spool"
     asyncio.run(_fill(folder))
     return folder
 
