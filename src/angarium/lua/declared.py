@@ -18,7 +18,7 @@ from angarium.policy.config import Problem, Source
 from angarium.policy.domain_options import OPTIONS as DOMAIN_OPTIONS
 from angarium.policy.egress import SOURCE_SCHEMA
 from angarium.policy.listeners import LISTENER_SCHEMA
-from angarium.policy.load import LOG_SCHEMA, MAIN_SCHEMA, SPOOL_SCHEMA
+from angarium.policy.main_file import LOG_SCHEMA, MAIN_SCHEMA, SPOOL_SCHEMA
 from angarium.policy.queues import QUEUE_SCHEMA
 from angarium.policy.rule_files import CLASSIFIER_SCHEMA
 from angarium.policy.shaping import SHAPING_SCHEMA

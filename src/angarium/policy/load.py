@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from angarium.mail.address import AddressError, normalize_domain
-from angarium.policy import values
 from angarium.policy.advice import advise
 from angarium.policy.config import (
     ConfigError,
@@ -39,6 +38,17 @@ from angarium.policy.egress import Egress, load_egress
 from angarium.policy.futile import capped, unprovable
 from angarium.policy.hooks import DEFAULT_TIMEOUT, Hooks, Policy, Written
 from angarium.policy.listeners import read_listeners
+from angarium.policy.main_file import (
+    CONTROL_SCHEMA,
+    DNS_SCHEMA,
+    KEEP_SCHEMA,
+    LOG_SCHEMA,
+    MAIN_SCHEMA,
+    POLICY_SCHEMA,
+    RECORD_SCHEMA,
+    RECORD_TYPES,
+    SPOOL_SCHEMA,
+)
 from angarium.policy.match import PolicyTables
 from angarium.policy.networks import parse_network
 from angarium.policy.program import LANGUAGES, run_program
@@ -47,10 +57,9 @@ from angarium.policy.recipients import parse_recipients
 from angarium.policy.rule_files import CLASSIFIER_SCHEMA, read_classifier
 from angarium.policy.shaping import load_shaping
 from angarium.policy.source import Document, read_document, read_octets, shown_path
-from angarium.policy.tables import NOT_YET, Options, Reader, Schema, unknown
+from angarium.policy.tables import Options, Reader, Schema, unknown
 from angarium.policy.trace_keys import TRACE_SCHEMA, read_trace_keys, unheard, unsigned
 from angarium.policy.users import load_users
-from angarium.policy.values import duration, size, whole_number
 
 _Small = TypeVar("_Small")
 
@@ -58,67 +67,6 @@ PLACES = ("angarium.toml", "/etc/angarium/angarium.toml")
 """Where the main file is looked for when none is named."""
 
 DEFAULT_RELAY_HOSTS: tuple[Network, ...] = (parse_network("127.0.0.1"), parse_network("::1"))
-
-RECORD_TYPES = (
-    *(
-        "Any",
-        "Reception",
-        "Delivery",
-        "TransientFailure",
-        "Bounce",
-        "Expiration",
-        "AdminBounce",
-        "AdminRebind",
-    ),
-    *("Rejection", "OOB", "Feedback", "Delayed"),
-)
-
-MAIN_SCHEMA = Schema(
-    {
-        "hostname": values.domain,
-        "postmaster": values.mailbox,
-        "workers": whole_number(0, 1024),
-        "user": values.text,
-        "content_memory": size,
-        "shutdown_timeout": duration,
-        "handler_timeout": duration,
-    },
-    tables=("listener", "policy", "classifier", "trace", "spool", "log", "control", "dns"),
-)
-POLICY_SCHEMA = Schema(
-    {
-        "listener_domains": values.list_of(values.text),
-        "queues": values.list_of(values.text),
-        "users": values.list_of(values.text),
-        "shaping": values.list_of(values.text),
-        "egress": values.list_of(values.text),
-    }
-)
-SPOOL_SCHEMA = Schema({"path": values.text, "segment_size": size, "min_free_space": size})
-LOG_SCHEMA = Schema(
-    {
-        "dir": values.text,
-        "max_file_size": size,
-        "max_segment_duration": duration,
-        "compression_level": whole_number(0, 21),
-        "meta": values.list_of(values.text),
-        "headers": values.list_of(values.text),
-    },
-    tables=("keep", "per_record"),
-    refused={
-        "log_dir": "is called dir here",
-        "back_pressure": "has nothing to limit here: records are written as they are made; take it out",
-        "min_free_space": "stands under [spool] here",
-        **dict.fromkeys(("filter_event", "min_free_inodes"), NOT_YET),
-    },
-)
-KEEP_SCHEMA = Schema({"age": duration, "size": size})
-RECORD_SCHEMA = Schema(
-    {"enable": values.boolean, "suffix": values.text, "log_dir": values.text},
-    refused=dict.fromkeys(("template", "segment_header", "filter_event"), NOT_YET),
-)
-CONTROL_SCHEMA = Schema({"socket": values.text})
-DNS_SCHEMA = Schema({"nameservers": values.list_of(values.nameserver)})
 
 
 def find_main_file() -> Path:
