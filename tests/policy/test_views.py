@@ -87,7 +87,7 @@ def test_envelope_changes() -> None:
     message.recipients = ["dave@example.com", BOB]
     message.queue = "special"
     assert (message.sender, message.recipients) == (None, (Address.parse("dave@example.com"), BOB))
-    assert [tuple(change) for change in message.changes] == [
+    assert [(change.what, change.value) for change in message.changes] == [
         ("sender", "carol@example.com"),
         ("sender", "<>"),
         ("recipients", "dave@example.com, bob@example.org"),

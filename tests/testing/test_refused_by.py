@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from angarium.wire.sasl import ScramKeys
+
 MAIN = """\
 [[listener]]
 name = "in"
@@ -46,6 +48,7 @@ def smtp_server_data(message, conn_meta):
         reject(554, "5.7.1 not like this")
 """
 FILES = {"policy.py": CODE, "angarium.toml": MAIN, "domains.toml": DOMAINS}
+VERIFIER = str(ScramKeys.derive("secret", b"0123456789abcdef"))
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def test_a_handler_that_refuses_after_a_policy_refusal(server: Any) -> None:
     client.say("RCPT TO:<spam@ours.example>")
     client.say("RCPT TO:<y@elsewhere.example>")
     kinds = [kind for kind, _, _ in refusals(server)]
-    assert kinds == ["default", "handler", "default"]
+    assert kinds == ["default", "handler", "rule"]  # the last one by max_refused_recipients
     decided = server.records("Rejection")[1]["decided_by"]
     assert (decided["handler"], Path(decided["file"]).name) == ("smtp_server_rcpt_to", "policy.py")
     assert decided["line"] in range(9, 13)
@@ -87,7 +90,8 @@ def test_a_limit_that_refuses_after_a_policy_refusal(server: Any) -> None:
         assert client.say(f"RCPT TO:<{user}@ours.example>").code == 250
     client.say("RCPT TO:<x@elsewhere.example>")
     assert client.say("RCPT TO:<c@ours.example>").code == 452
-    assert refusals(server)[-1][:2] == ("default", "max_recipients_per_message")
+    assert refusals(server)[-1][:2] == ("rule", "max_recipients_per_message")
+    assert server.records("Rejection")[-1]["decided_by"]["line"] == 4
     assert server.records("Rejection")[-1]["limit"] == "max_recipients_per_message"
 
 
@@ -131,6 +135,55 @@ def test_a_session_outlives_the_name_of_its_listener(server: Any) -> None:
     assert client.say("RCPT TO:<b@named.example>").code == 250
     client.say("RCPT TO:<c@elsewhere.example>")
     assert server.records("Rejection")[-1]["listener"] == "front"
+
+
+REFUSED = {
+    "a command that is none": ("default", "unknown-command", "HELLO"),
+    "grammar": ("default", "syntax", "MAIL TO:<a@b.example>"),
+    "a parameter": ("default", "parameter", "MAIL FROM:<a@b.example> WEIGHT=9"),
+    "sequence": ("default", "sequence", "DATA"),
+    "size": ("rule", "max_message_size", "MAIL FROM:<a@b.example> SIZE=2000"),
+    "null MX": ("rule", "reject_null_mx_senders", "MAIL FROM:<a@null.example>"),
+    "a wrong password": ("default", "auth", "AUTH PLAIN AGEAYg=="),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_every_refusal_says_who_decided(mta: Any, case: str) -> None:
+    """What no rule about recipients refuses names the option, or what was wrong (contract 2.14)."""
+    kind, key, line = REFUSED[case]
+    options = "max_message_size = 1000\nreject_null_mx_senders = true\nallow_plaintext_auth = true\n"
+    users = 'users = ["users.toml"]\n'
+    files = FILES | {
+        "policy.py": CODE.split("@policy", maxsplit=1)[0],
+        "angarium.toml": MAIN.replace("[policy]\n", f"{options}[policy]\n{users}"),
+        "users.toml": f'a = "{VERIFIER}"\n',
+    }
+    server = mta(files, zone={"null.example": {"MX": ["0 ."]}})
+    assert server.session().say(line).code >= 500
+    [record] = server.records("Rejection")
+    decided = record["decided_by"]
+    assert (decided["kind"], decided["key"]) == (kind, key)
+    assert decided["config"] == server.configuration.hash
+    assert (decided["line"] is not None) == (kind == "rule")
+
+
+KNOWS = """\
+from angarium import Policy
+policy = Policy.load("angarium.toml")
+@policy.on
+def smtp_server_auth_plain(authz, authn, password, conn_meta):
+    return False
+"""
+
+
+def test_a_wrong_password_that_code_refuses(mta: Any) -> None:
+    """Where a handler knows who may log in, the handler refused."""
+    main = MAIN.replace("[policy]", "allow_plaintext_auth = true\n[policy]")
+    server = mta(FILES | {"policy.py": KNOWS, "angarium.toml": main})
+    assert server.session().say("AUTH PLAIN AGEAYg==").code == 535
+    decided = server.records("Rejection")[0]["decided_by"]
+    assert (decided["kind"], decided["handler"], decided["line"]) == ("handler", "smtp_server_auth_plain", 3)
 
 
 STAGES = {

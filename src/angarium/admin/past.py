@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from angarium.policy.decision import DecidedBy
+from angarium.policy.decision import DEFAULTS, DecidedBy
 
 _RCPT = "RCPT TO:<"
 _BEGINS = (b'{"type":"Reception', b'{"type":"Rejection')
@@ -95,6 +95,14 @@ class Entry(msgspec.Struct):
         command = self.response.command or ""
         is_rcpt = self.type == "Rejection" and command.startswith(_RCPT)
         return command[len(_RCPT) :].rstrip(">") if is_rcpt else None
+
+    @property
+    def is_decision(self) -> bool:
+        """Whether the policy decided: about a recipient, or about content that was to be a report."""
+        decided = self.decided_by
+        if decided is None or self.limit or (self.refused is None and self.response.command != "DATA"):
+            return False
+        return decided.kind != "default" or decided.key in DEFAULTS
 
     @property
     def asked(self) -> str:

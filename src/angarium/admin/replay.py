@@ -139,7 +139,7 @@ class Replay:
     def _why_apart(self, entry: Entry) -> Apart | None:
         if entry.type == "Reception" and not entry.listener:
             return Apart.OWN
-        if entry.type == "Rejection" and (entry.decided_by is None or entry.limit):
+        if entry.type == "Rejection" and not entry.is_decision:
             return Apart.NO_DECISION
         if self._by_code or any(call.event in _DECIDING for call in entry.handlers):
             return Apart.CODE

@@ -167,6 +167,8 @@ def said_by(decided: Mapping[str, Any] | None) -> str | None:
     """Who decided, in a few words."""
     if not decided:
         return None
+    if decided.get("file") is None and decided.get("kind") != "default":
+        return str(decided.get("handler") or f"the queue's name {decided.get('key')}")
     if decided.get("file") is None:
         return f"default ({decided['key']})" if decided.get("key") else "default: nothing allows it"
     where = f"{decided['file']}:{decided.get('line')}"
@@ -214,6 +216,8 @@ def _complained(record: Record) -> str:
     return "a feedback report came back"
 
 
+ROUTED = frozenset({"Delivery", "TransientFailure", "Bounce", "Expiration", "AdminBounce"})
+"""Records whose `decided_by` says who chose the route."""
 _ATTEMPTS = {
     "Delivery": "delivered",
     "TransientFailure": "put off",

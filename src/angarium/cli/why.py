@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from angarium.admin.why import Life, Step, Story, log_folders, tell
+from angarium.admin.why import ROUTED, Life, Step, Story, log_folders, tell
 from angarium.cli.answers import as_json, console, counted
 from angarium.cli.client import Refusal, ask
 from angarium.cli.configuration import Config, find, find_log_or_exit
@@ -107,7 +107,8 @@ def _show_step(out: Console, step: Step) -> None:
     when = step.time.replace("T", " ")[:23]
     out.print(Text.assemble(f"  {when}  ", (step.text, _COLOURS.get(step.what, ""))), soft_wrap=True)
     if step.decided_by is not None:
-        by = f"by {step.decided_by}" + (f", configuration {step.config}" if step.config else "")
+        by = ("routed by" if step.what in ROUTED else "by") + f" {step.decided_by}"
+        by += f", configuration {step.config}" if step.config else ""
         out.print(Text(f"{' ' * 27}{by}", style="dim"), soft_wrap=True)
 
 

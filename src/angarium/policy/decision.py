@@ -196,6 +196,10 @@ class DecidedBy(msgspec.Struct, frozen=True, gc=False):
     """The hash of the configuration that was in force."""
 
 
+DEFAULTS = frozenset({None, "allow_sender_routing", "one-reply-one-fate", "prohibited_hosts"})
+"""Keys under which recipients are refused by default; others are of commands, content and sessions."""
+
+
 class Check(msgspec.Struct, frozen=True, gc=False):
     """One step of a decision: the rule, what it read, and what it concluded."""
 

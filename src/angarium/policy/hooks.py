@@ -26,11 +26,12 @@ from typing import Any, NamedTuple, NoReturn, TypeVar, overload
 import msgspec
 
 from angarium.mail.status import Reply, reply
+from angarium.policy.changes import before, changes_since
 from angarium.policy.config import QueueConfig, Source
-from angarium.policy.decision import ListenerDomain
+from angarium.policy.decision import HandlerPlace, ListenerDomain
 from angarium.policy.match import PolicyTables
 from angarium.policy.source import Document, shown_path
-from angarium.policy.views import Identity
+from angarium.policy.views import Change, Identity
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -96,6 +97,13 @@ class HandlerCall(msgspec.Struct, frozen=True):
     """What was answered, as text."""
     asked: str = ""
     """The domain or address that it was asked about, for events that are about one."""
+    changes: list[Change] | msgspec.UnsetType = msgspec.UNSET
+    """What it changed of the message and of metadata, the first of them if they are many."""
+
+    @property
+    def place(self) -> HandlerPlace:
+        """The handler that was called."""
+        return HandlerPlace(self.event, Source(self.file, self.line))
 
 
 class Placed(NamedTuple):
@@ -313,6 +321,7 @@ class Hooks:
         Raises Rejected where it rejects, HandlerFailed where it raises, answers nonsense or takes too long.
         """
         handler = self.handlers[event]
+        metas = before(args)
         started, told = time.perf_counter(), None
         try:
             answer = await self._answer(handler, args)
@@ -329,7 +338,9 @@ class Hooks:
             raise
         except BaseException as error:  # noqa: BLE001 - a handler's error costs one command, never a session
             raise _failure(handler, args, started, error) from None
-        return answer, _account(handler, args, started, told or _told(answer))
+        account = _account(handler, args, started, told or _told(answer))
+        changes = changes_since(metas, args)
+        return answer, msgspec.structs.replace(account, changes=changes) if changes else account
 
     async def _answer(self, handler: Handler, args: tuple[Any, ...]) -> Any:
         if handler.in_thread:
@@ -393,11 +404,15 @@ class _TooLong(Exception):  # noqa: N818
 class _Carried(Exception):  # noqa: N818
     """An exception that a future cannot hold, from a thread."""
 
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 def _carried(error: BaseException) -> Exception:
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
-    return _Carried(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
+    return _Carried(error)
 
 
 def _check_answer(handler: Handler, answer: Any) -> None:
@@ -425,6 +440,7 @@ def _told(answer: object) -> str:
 
 
 def _failure(handler: Handler, args: tuple[Any, ...], started: float, error: BaseException) -> HandlerFailed:
+    error = error.error if isinstance(error, _Carried) else error
     what = type(error).__name__
     if handler.event not in _SECRET_EVENTS or isinstance(error, _TooLong):
         what = str(error) if isinstance(error, _TooLong) else f"{what}: {error}"
@@ -443,7 +459,8 @@ def _raised_at(error: BaseException) -> str:
     """The operator's line that failed: the innermost outside this package, which only did as it was told."""
     for told in filter(None, (error, error.__cause__)):  # a StopIteration is the cause of what comes here
         for frame in reversed(traceback.extract_tb(told.__traceback__)):
-            if not Path(frame.filename).is_relative_to(_PACKAGE):
+            is_made = frame.filename.startswith("<")  # by code that writes code, such as dataclasses
+            if not is_made and not Path(frame.filename).is_relative_to(_PACKAGE):
                 return f" at {shown_path(Path(frame.filename))}:{frame.lineno}"
     return ""
 

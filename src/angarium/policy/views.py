@@ -17,6 +17,8 @@ from email.header import Header
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, NamedTuple
 
+import msgspec
+
 from angarium.mail.address import Address
 from angarium.mail.header import Headers, readable, split_content
 from angarium.reports.values import Bounce, Feedback, Kind, Original, Recipient
@@ -163,17 +165,19 @@ class ReceivedReport:
     """Whether it is also carried on."""
 
 
-class Change(NamedTuple):
-    """One change by a handler: `sender`, `recipients`, `queue`, `prepend_header` or `remove_header`."""
+class Change(msgspec.Struct, frozen=True):
+    """A change: of `sender`, `recipients`, `queue` or `meta`, `prepend_header` or `remove_header`."""
 
     what: str
     value: str
+    """The new address, addresses or queue; of header fields and metadata the name."""
 
 
 class Message:
     """A message at the door: its envelope and content, as they are after the changes made so far."""
 
-    __slots__ = ("_body", "_changes", "_prefix", "_queue", "_recipients", "_section", "_sender", "meta")
+    __slots__ = ("_body", "_changes", "_is_single", "_prefix", "_queue", "_recipients", "_section",
+                 "_sender", "meta")  # fmt: skip
 
     def __init__(
         self,
@@ -182,6 +186,8 @@ class Message:
         content: bytes,
         meta: Meta | None = None,
         prefix: bytes = b"",
+        *,
+        is_single: bool = False,
     ) -> None:
         self._sender = sender
         self._recipients = tuple(recipients)
@@ -189,6 +195,7 @@ class Message:
         self._prefix = prefix
         self._queue: str | None = None
         self._changes: list[Change] = []
+        self._is_single = is_single  # one of the messages that a transaction was made into
         self.meta = Meta() if meta is None else meta
         """Yours: names with JSON values, kept with the message to its end."""
 
@@ -204,7 +211,9 @@ class Message:
 
     @property
     def recipients(self) -> tuple[Address, ...]:
-        """The forward-paths. Set it to addresses or texts, one at least."""
+        """The forward-paths. Set it to addresses or texts: one at least, and in
+        `smtp_server_message_received`, where each recipient has a message of its own, one.
+        """
         return self._recipients
 
     @recipients.setter
@@ -214,6 +223,10 @@ class Message:
         recipients = tuple(_address(value) for value in values)
         if not recipients:
             raise ValueError("a message keeps one recipient at least: reject it instead")
+        if self._is_single and len(recipients) > 1:
+            raise ValueError(
+                "each recipient has a message of its own here: write several in smtp_server_data"
+            )
         self._recipients = recipients
         self._record("recipients", ", ".join(map(str, recipients)))
 

@@ -78,6 +78,12 @@ def queue_name(arrival: Arrival) -> QueueName:
     return _chosen(arrival.meta, arrival.envelope.recipients[0].address.domain)
 
 
+def is_discarded(arrival: Arrival) -> bool:
+    """Whether somebody chose the queue that nothing leaves; a domain of that name is a domain."""
+    chosen = arrival.queue if arrival.queue is not None else arrival.meta.get("queue")
+    return chosen == NULL_QUEUE
+
+
 def queue_name_of(meta: Mapping[str, Any], recipient: str) -> QueueName:
     """The queue that metadata and a recipient ask for."""
     return _chosen(meta, recipient.rpartition("@")[2] if "@" in recipient else "")

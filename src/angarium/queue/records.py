@@ -13,6 +13,7 @@ from angarium.log.records import EnhancedCode, PeerAddress, Record, RecordType, 
 from angarium.mail.ident import created_at
 from angarium.mail.status import Reply, reply
 from angarium.policy.config import Configuration
+from angarium.policy.decision import DecidedBy
 from angarium.queue.classified import classified
 from angarium.queue.message import Message, Stored
 from angarium.queue.passage import Passage
@@ -55,6 +56,7 @@ def delivery_record(
         delivery_protocol="ESMTP" if outcome.was_attempted else None,
         reception_protocol=stored.reception_protocol,
         session_id=outcome.session_id or UNSET,
+        decided_by=message.queue.route_decided_by(configuration.hash),
     )
     if outcome.is_unknown:
         record.outcome_unknown = True
@@ -148,6 +150,7 @@ def notice_reception(arrival: Arrival, about: Message, configuration: Configurat
         created_time=rfc3339(now),
         nodeid=configuration.hostname,
         disposition="queued",
+        decided_by=DecidedBy("default", key="notice", config=configuration.hash),
         why=f"notice about {about.ident}",
     )
 

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from angarium.policy.config import QueueConfig
+from angarium.policy.decision import DecidedBy
 from angarium.policy.route import QueueName, parse_queue_name
+from angarium.policy.trail import Trail
 from angarium.queue.kept_config import pack_config
 from angarium.queue.message import Message
 from angarium.queue.timers import Timers
@@ -31,7 +33,7 @@ Configure = Callable[[QueueName], QueueConfig]
 class ScheduledQueue:
     """The messages for one destination, tenant and campaign share one of these."""
 
-    __slots__ = ("config", "count", "is_by_code", "last", "name", "site", "waiting")
+    __slots__ = ("_decided", "config", "count", "is_by_code", "last", "name", "site", "waiting")
 
     def __init__(self, name: QueueName, config: QueueConfig, *, is_by_code: bool = False) -> None:
         self.name = name
@@ -45,11 +47,26 @@ class ScheduledQueue:
         """What was said last to an attempt of one of its messages."""
         self.site: str | None = None
         """Where the last of its messages went that found a way."""
+        self._decided: tuple[QueueConfig, DecidedBy] | None = None
 
     @property
     def routing_domain(self) -> str | None:
         """Where its mail goes instead of to its domain: the name says so, or else the configuration."""
         return self.name.routing_domain or self.config.routing_domain
+
+    def route_decided_by(self, configuration: str) -> DecidedBy:
+        """Who says where its mail goes, under the configuration with this hash (contract 2.14)."""
+        decided = self._decided
+        if decided is None or decided[0] is not self.config or decided[1].config != configuration:
+            decided = self._decided = self.config, self._who_decides(Trail(configuration))
+        return decided[1]
+
+    def _who_decides(self, trail: Trail) -> DecidedBy:
+        if self.name.routing_domain is not None:  # a handler or an operator named it so
+            return DecidedBy("rule", key=str(self.name), config=trail.config)
+        if self.is_by_code:
+            return DecidedBy("handler", handler="get_queue_config", config=trail.config)
+        return trail.rule(self.config.sources.get("routing_domain"), "routing_domain")
 
     def kept_options(self) -> dict[str, Any] | None:
         """What a start needs of the answer of code; None where the options are those of files."""

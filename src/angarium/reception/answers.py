@@ -15,6 +15,7 @@ from angarium.policy.config import LineEndings, ListenerOptions
 from angarium.reception.arrival import greeting
 from angarium.reception.authentication import Exchange
 from angarium.reception.custody import take_content
+from angarium.reception.decided import NULL_MX_SENDER, TLS_FIRST
 from angarium.reception.guard import NO_ROOM, TOO_MANY_RECIPIENTS
 from angarium.reception.proxies import told
 from angarium.reception.transaction import Transaction
@@ -24,8 +25,6 @@ from angarium.wire.receiver import Limits
 if TYPE_CHECKING:
     from angarium.reception.session import Session
 
-TLS_FIRST = reply(530, "5.7.0 STARTTLS is needed first")
-NULL_MX_SENDER = reply(550, "5.7.27 the sender's domain takes no mail, so that nobody could answer")
 _BEGIN_TLS = reply(220, "2.0.0 ready for TLS")
 _OK = reply(250, "2.0.0 OK")
 _SENDER_OK = reply(250, "2.1.0 sender accepted")

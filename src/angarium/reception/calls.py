@@ -12,9 +12,8 @@ from angarium.policy.hooks import HandlerCall
 MAX_REMEMBERED = 64
 """Calls of one transaction that are told; older ones are dropped."""
 ACCEPTED = "smtp_server_connection_accepted"
-OF_SESSION = frozenset(
-    {ACCEPTED, "smtp_server_ehlo", "smtp_server_auth_plain", "smtp_server_auth_oauthbearer"}
-)
+OF_AUTH = frozenset({"smtp_server_auth_plain", "smtp_server_auth_oauthbearer"})
+OF_SESSION = OF_AUTH | {ACCEPTED, "smtp_server_ehlo"}
 
 
 class Calls:

@@ -28,7 +28,7 @@ from angarium.policy.fate import Report as Found
 from angarium.policy.route import QueueName
 from angarium.policy.schedule import ScheduleError, parse_schedule
 from angarium.policy.views import Message, Meta, ReceivedReport
-from angarium.queue.intake import NULL_QUEUE, Arrival, NoCustody, queue_name
+from angarium.queue.intake import Arrival, NoCustody, is_discarded, queue_name
 from angarium.queue.signing import sign
 from angarium.reception.guard import HEADER_TOO_LARGE, MAX_HEADER_LINES, TOO_LONG, TOO_MANY_HOPS
 from angarium.reception.queue_choice import Choice, choose
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ONE_RECIPIENT = reply(451, "4.3.0 Local policy failed; try again later")
-"""`smtp_server_message_received` gave a message more recipients: `smtp_server_data` is the place for that."""
 OWN_RIGHTS = frozenset({"relay_hosts", "relay_from", "relay_from_authz"})
 """Rights of the sender: those who have one are told of failures; strangers, whose sender may be forged, are
 not.
@@ -207,16 +205,15 @@ class _Taking:
         arrival = draft.arrival
         was = Accepted(arrival.envelope.recipients[0], draft.decision)
         meta = Meta(arrival.meta.items())
-        message = Message(self.sender, [was.recipient.address], self._whole, meta, arrival.prefix)
+        shown = [was.recipient.address]
+        message = Message(self.sender, shown, self._whole, meta, arrival.prefix, is_single=True)
         await self._notify("smtp_server_message_received", message)
         arrival.meta = dict(message.meta)
         arrival.queue = message.queue or arrival.queue
         if message.changes:
-            accepted = await self._decide_again("smtp_server_message_received", message, [was])
-            if len(accepted) != 1:
-                raise Refusal(ONE_RECIPIENT)
-            draft.decision = accepted[0].decision
-            arrival.envelope = self._envelope(message.sender, accepted[0].recipient)
+            [accepted] = await self._decide_again("smtp_server_message_received", message, [was])
+            draft.decision = accepted.decision
+            arrival.envelope = self._envelope(message.sender, accepted.recipient)
             self._take_headers(arrival, message)
 
     def _take_headers(self, arrival: Arrival, message: Message) -> None:
@@ -350,8 +347,9 @@ class _Taking:
             name = queue_name(arrival)
             if "schedule" in arrival.meta:
                 self._check_schedule(arrival)
+            is_null = is_discarded(arrival)
             arrival.queue = str(name)
-            if arrival.queue == NULL_QUEUE:
+            if is_null:
                 arrival.is_queued = False
             elif asks and arrival.is_queued:
                 arrival.queue_config = await self._ask_queue_config(name)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec.structs
 
 from angarium.mail.status import Reply
-from angarium.policy.config import Source
 from angarium.policy.context import Context, recipient_question, sender_question
 from angarium.policy.decision import HandlerAnswer, HandlerPlace, ListenerDomain
 from angarium.policy.hooks import HandlerCall, HandlerFailed, Rejected
@@ -137,7 +136,7 @@ class Handlers:
         self.refusal = answer, self._places[call.event]
 
     def _remember(self, call: HandlerCall) -> None:
-        self._places[call.event] = HandlerPlace(call.event, Source(call.file, call.line))
+        self._places[call.event] = call.place
         self.calls.add(call)
 
 

@@ -27,9 +27,10 @@ from angarium.mail.envelope import Recipient
 from angarium.mail.header import Outline, outline
 from angarium.mail.ident import created_at
 from angarium.mail.status import Reply
-from angarium.policy.decision import DecidedBy, Decision, HandlerPlace
+from angarium.policy.decision import Decision
 from angarium.queue.classified import classified
-from angarium.reception.guard import OF_CONTENT, limit_of
+from angarium.reception.decided import limit_reached, who_discarded, who_refused
+from angarium.reception.guard import OF_CONTENT
 from angarium.reception.report_record import report_records
 from angarium.reception.told import told_of
 from angarium.reception.transaction import Accepted
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from angarium.policy.config import LogConfig
     from angarium.reception.custody import Draft
     from angarium.reception.session import Session
-    from angarium.reception.transaction import Transaction
     from angarium.reports.classify import Classifier
 
 MAX_COMMAND = 1024
@@ -84,6 +84,7 @@ def reception_records(session: Session, draft: Draft) -> list[Record]:
 def _reception(session: Session, draft: Draft) -> Record:
     arrival, fate, log = draft.arrival, draft.fate, session.door.configuration.log
     assert fate is not None
+    is_discarded = fate.queue and not arrival.is_queued
     created, now = created_at(arrival.ident), session.door.clock()
     sender, recipient = arrival.envelope.sender, arrival.envelope.recipients[0]
     everyone = _accepted(session)
@@ -104,9 +105,9 @@ def _reception(session: Session, draft: Draft) -> Record:
         handlers=session.handlers.calls.told() or UNSET,
         recipients=told,
         recipients_left_out=left_out,
-        decided_by=fate.decided_by,
+        decided_by=who_discarded(session) if is_discarded else fate.decided_by,
         message_id=draft.kept.message_id,
-        disposition=(fate.disposition if arrival.is_queued or not fate.queue else "discarded") or UNSET,
+        disposition="discarded" if is_discarded else fate.disposition or UNSET,
         report_error=fate.report_error or UNSET,
         why=fate.why or UNSET,
     )
@@ -140,7 +141,7 @@ def rejection_record(
     transaction, now = session.transaction, session.door.clock()
     recipient = _refused_recipient(session, event)
     told, left_out = _told(_known(session, event), _accepted(session))
-    limit = limit or _limit(session, answer, event)
+    limit = limit or limit_reached(session, answer, event)
     return replace(
         told_of(session).record,
         type="Rejection",
@@ -157,7 +158,7 @@ def rejection_record(
         handlers=session.handlers.calls.told() or UNSET,
         recipients=told,
         recipients_left_out=left_out,
-        decided_by=_who_refused(session, answer, event, limit) or UNSET,
+        decided_by=who_refused(session, answer, event, limit),
         limit=limit or UNSET,
         report_error=(transaction.fate.report_error if transaction and transaction.fate else None) or UNSET,
     )
@@ -211,41 +212,6 @@ def _refused_recipient(session: Session, event: events.Answerable | None) -> str
         return str(event.address)
     everyone = [one.recipient.address.text for one in _known(session, event)]
     return everyone[0] if len(everyone) == 1 else everyone or ""
-
-
-def _limit(session: Session, answer: Reply, event: events.Answerable | None) -> str | None:
-    """The limit that made an answer which ends no session."""
-    return None if _handler(session, answer) is not None else limit_of(answer, event)
-
-
-def _handler(session: Session, answer: Reply) -> HandlerPlace | None:
-    """The operator's handler that gave this very answer."""
-    refusal = session.handlers.refusal
-    return refusal[1] if refusal is not None and refusal[0] is answer else None
-
-
-def _who_refused(
-    session: Session, answer: Reply, event: events.Answerable | None, limit: str | None
-) -> DecidedBy | None:
-    """Who gave this very answer: what was decided before about others must not be taken for it."""
-    config = session.door.configuration.hash
-    if limit is not None:
-        return DecidedBy("default", key=limit, config=config)
-    place = _handler(session, answer)
-    if place is not None:
-        source = place.source
-        return DecidedBy("handler", source.file, source.line, handler=place.handler, config=config)
-    return None if session.transaction is None else _which_rule(session.transaction, answer, event)
-
-
-def _which_rule(transaction: Transaction, answer: Reply, event: events.Answerable | None) -> DecidedBy | None:
-    fate, refused = transaction.fate, transaction.refused
-    if fate is not None and fate.reply is answer:
-        return fate.decided_by
-    if refused is None or refused[1].reply is not answer:
-        return None
-    is_other = isinstance(event, events.Rcpt) and event.address != refused[0]
-    return None if is_other else refused[1].decided_by
 
 
 def _command(event: events.Answerable | None) -> str | None:

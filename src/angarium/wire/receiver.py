@@ -86,7 +86,7 @@ class Limits:
 _DEFECTS: Final = {
     Defect.TOO_BIG: (reply(552, "5.3.4 message is too big"), "too-big"),
     Defect.LINE_ENDINGS: (
-        reply(552, "5.6.0 lines must end with CRLF, and CR and LF stand nowhere else"),
+        reply(552, "5.6.0 lines must end with CRLF; CR and LF stand nowhere else, nor NUL beside a lone dot"),
         "line-endings",
     ),
     Defect.LONG_LINE: (reply(500, "5.2.3 a line of the message is too long"), "long-line"),
