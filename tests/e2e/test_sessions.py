@@ -88,6 +88,19 @@ def test_max_messages_per_connection(serve):
     serve(test, listener="max_messages_per_connection = 2")
 
 
+def test_max_messages_counts_every_mail(serve):
+    """MAIL counts where it is refused for its place or its grammar, too."""
+
+    async def test(house):
+        client = await house.connect()
+        await client.say("EHLO client.example")
+        said = ["MAIL FROM:<a@b.example>", "MAIL FROM:<a@b.example>", "MAIL FROM:<", "MAIL FROM:<>"]
+        assert [(await client.say(line))[:3] for line in said] == ["250", "503", "501", "421"]
+        assert house.records("Rejection")[-1]["limit"] == "max_messages_per_connection"
+
+    serve(test, listener="max_messages_per_connection = 3")
+
+
 def test_max_recipients_per_message(serve):
     """Recipients above the limit get 452 4.5.3; those before it have their mail."""
 

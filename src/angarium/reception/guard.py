@@ -143,6 +143,8 @@ class Guard:
 
     def after(self, event: events.Answerable, answer: Reply) -> None:
         """Count an answer that is a refusal."""
+        if isinstance(event, events.Refused) and event.line[:5].upper() == b"MAIL ":
+            self.count_message()
         if isinstance(event, events.Rcpt):
             self._count_recipient(answer)
         elif _is_auth(event):
