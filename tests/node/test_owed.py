@@ -2,7 +2,7 @@
 
 import pytest
 
-from angarium.node.owed import MAX_OWED, Owed, can_wait
+from angarium.node.owed import MAX_AGE, MAX_OWED, Owed, can_wait, forget_others
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ def test_what_can_wait(action, arguments, waits):
     assert can_wait(action, arguments) is waits
 
 
-def test_times_count_from_the_request():
+def test_times_count_from_the_request(tmp_path):
     """What is told late means the messages and the time that were meant; what is over is not told."""
-    owed = Owed()
+    owed = Owed(tmp_path / "owed-0")
     owed.add({"action": "hold", "seconds": 60.0, "selector": {"older_than": 10.0}}, 100.0)
     owed.add({"action": "hold", "seconds": 5.0}, 100.0)
     owed.add({"action": "retry", "seconds": None}, 100.0)
@@ -39,9 +39,33 @@ def test_times_count_from_the_request():
     assert owed.told(120.0) == []
 
 
-def test_a_bound():
+def test_over_a_restart(tmp_path):
+    """What waits is there after a restart, for a day; what was told is not, nor what is for nobody."""
+    for number in range(2):
+        Owed(tmp_path / f"owed-{number}").add({"action": "release", "everything": True}, 100.0)
+    again = Owed(tmp_path / "owed-0")
+    assert again.told(200.0) == [{"action": "release", "everything": True}]
+    assert again.told(100.0 + MAX_AGE) == []
+    forget_others(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["owed-0"]
+    again.clear()
+    assert Owed(tmp_path / "owed-0").told(200.0) == []
+
+
+def test_a_file_that_cannot_be_used(tmp_path, caplog):
+    """Damage, or a disk that takes nothing, costs what waits at most, and is told."""
+    (tmp_path / "owed-0").write_bytes(b"x")
+    assert Owed(tmp_path / "owed-0").told(0.0) == []
+    assert "cannot be read" in caplog.text
+    owed = Owed(tmp_path / "absent" / "owed-0")
+    owed.add({"action": "retry"}, 0.0)
+    assert "a restart will forget" in caplog.text
+    assert owed.told(1.0) == [{"action": "retry"}]
+
+
+def test_a_bound(tmp_path):
     """Not more waits than is reasonable."""
-    owed = Owed()
+    owed = Owed(tmp_path / "owed-0")
     for _ in range(MAX_OWED):
         assert not owed.is_full
         owed.add({}, 0.0)

@@ -361,6 +361,32 @@ def test_what_a_missing_worker_is_told_later(tmp_path):
     run(main())
 
 
+def test_what_a_missing_worker_is_told_after_a_restart(tmp_path):
+    """What waits for a missing worker is done by it when the whole node was restarted meanwhile."""
+
+    async def main():
+        write_poisoned(tmp_path)
+        async with node(tmp_path, entrance="policy.py") as server:
+            await server.send(MANY)
+            assert (await server.queue("hold", everything=True, name="stop"))["count"] == MANY
+            pids = await server.workers()
+            (tmp_path / "poison").touch()
+            os.kill(pids[0], signal.SIGKILL)
+            await server.heard("worker 0 cannot start")
+            released = await server.queue("release", everything=True)
+            assert 0 < released["count"] < MANY
+            assert await server.stop() == 0
+        (tmp_path / "poison").unlink()
+        async with node(tmp_path, entrance="policy.py") as server:
+            await server.heard("worker 0: info: release, as was asked while this worker was not there: done")
+            [order] = await server.queue("suspensions") or [{"holds": 0}]
+            assert order["holds"] == 0
+            assert await server.stop() == 0
+        assert not list((tmp_path / "spool").glob("owed-*"))
+
+    run(main())
+
+
 def test_a_spool_that_cannot_be_used(tmp_path):
     """A worker that cannot start keeps the node from starting, and says why; none is left behind."""
     write(tmp_path, workers=2)

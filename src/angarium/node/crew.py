@@ -21,6 +21,7 @@ from angarium.node.channel import CallFailed, ChannelClosed, Payload
 from angarium.node.leases import Answer, Ask
 from angarium.node.lender import Lender
 from angarium.node.member import Member, Sockets, WorkerTrouble
+from angarium.node.owed import PREFIX, Owed, forget_others
 from angarium.node.turns import Turn, Turns
 from angarium.node.words import Begin, kept_of
 from angarium.policy.config import ConfigError, Configuration, Problem, Source
@@ -60,7 +61,11 @@ class Crew:
         """In force."""
         self._path = path
         self._on_finished = on_finished
-        self.members = [Member(number, sockets) for number in range(len(sockets))]
+        spool = Path(configuration.spool.path)
+        forget_others(spool, len(sockets))
+        self.members = [
+            Member(number, sockets, Owed(spool / f"{PREFIX}{number}")) for number in range(len(sockets))
+        ]
         self._lender = Lender(self._tell_lease)
         self._turns = Turns(len(sockets), sockets[0], self._tell_turn)
         self._busy = asyncio.Lock()

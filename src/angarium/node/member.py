@@ -38,12 +38,12 @@ class Member:
     channel: Channel
     built: Built
 
-    def __init__(self, number: int, sockets: Sequence[Sockets]) -> None:
+    def __init__(self, number: int, sockets: Sequence[Sockets], owed: Owed) -> None:
         """`sockets`: those of every worker, by its number."""
         self.number = number
         self.starts = 0
         self.is_ready = False
-        self.owed = Owed()
+        self.owed = owed
         self._sockets = sockets
         self._pulse: Pulse | None = None
         self._last_words = -1
@@ -115,7 +115,7 @@ class Member:
     async def open(self, orders: Sequence[bytes]) -> None:
         """Let it serve; raises WorkerTrouble."""
         try:
-            await self.channel.call("open", Opening(orders, self.owed.told(time.monotonic())))
+            await self.channel.call("open", Opening(orders, self.owed.told(time.time())))
         except (CallFailed, ChannelClosed) as trouble:
             raise WorkerTrouble(str(trouble) or "it ended before it was ready") from None
         self.owed.clear()

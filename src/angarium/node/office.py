@@ -78,7 +78,7 @@ class _Office:
         asked = _for_all(action, arguments)
         answer = await self._ask_those(self._crew.ready, action, asked)
         for member in absent:
-            member.owed.add(asked, time.monotonic())
+            member.owed.add(asked, time.time())
         return answer
 
     async def _ask_those(self, members: Sequence[Member], action: str, arguments: Arguments) -> Any:
