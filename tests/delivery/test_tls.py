@@ -116,6 +116,48 @@ def test_opportunistic_falls_back(run, valid, script, connections, why):
     assert outcome.passage.tls_fallback == why
 
 
+@pytest.fixture(scope="module")
+def private(authority):
+    """A server that wants a certificate of its clients, and says so when the handshake of TLS 1.3 is done."""
+    made = context(authority, "127.0.0.1")
+    made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
+LEAVING = [
+    ("private", {}, "after the TLS handshake: Connection lost at EHLO: TLS: tlsv13 alert"),
+    ("valid", {"ehlo": [Do.ACCEPT, Do.CLOSE]}, "after the TLS handshake: Connection lost at EHLO"),
+]
+
+
+@pytest.mark.parametrize(("tls", "script", "why"), LEAVING)
+def test_an_end_right_after_the_handshake_is_a_failed_one(run, request, tls, script, why):
+    """With TLS 1.3 a host can refuse only when our handshake is done: that leads to clear text too."""
+    [outcome], hop = attempt(run, script, tls=request.getfixturevalue(tls))
+    assert (outcome.kind, hop.connections, hop.taken[0].is_encrypted) == (Kind.DELIVERED, 2, False)
+    assert outcome.passage.tls is None
+    assert outcome.passage.tls_fallback.startswith(why)
+
+
+@pytest.mark.parametrize(("tls", "script", "why"), LEAVING)
+def test_where_tls_is_required_an_end_after_the_handshake_is_the_end(run, request, ca_file, tls, script, why):
+    """No clear text follows, whatever came of the connection."""
+
+    async def test(house):
+        async with NextHop(script, tls=request.getfixturevalue(tls)) as hop:
+            return await house.deliver(house.queue(f"example.net!{hop.route}", tls="required")), hop
+
+    [outcome], hop = run(test, shaping={"tls_ca": ca_file})
+    assert (outcome.kind, outcome.stage, hop.taken, hop.connections) == (Kind.TRANSIENT, Stage.EHLO, [], 1)
+
+
+def test_an_end_after_an_answer_over_tls_is_no_failed_handshake(run, valid):
+    """Who has refused EHLO over TLS and leaves at HELO has shaken hands: no clear text follows."""
+    script = {"ehlo": [Do.ACCEPT, "550 5.7.1 No"], "helo": Do.CLOSE}
+    [outcome], hop = attempt(run, script, tls=valid)
+    assert (outcome.kind, outcome.stage, hop.connections) == (Kind.TRANSIENT, Stage.EHLO, 1)
+
+
 def test_a_failed_handshake_is_remembered(run, valid):
     """The next connection to that host does not try again, for a while."""
 

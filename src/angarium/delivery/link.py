@@ -89,8 +89,8 @@ class Trouble(Exception):  # noqa: N818 - raised within a session, and told to i
         self.passage: Passage | None = None
         self.peer: Peer | None = None
         """The host that it came from, or that was tried."""
-        self.is_garbled = False
-        """What the host said is no SMTP."""
+        self.cause: Cause | None = None
+        """What came of the stage, where that was no reply."""
         self.ruling = ruling
         self.stage = stage
         self.reply = answer
@@ -178,7 +178,7 @@ class Link:
         try:
             answer = (await self._expect(StartTlsReply, self._options.starttls_timeout)).reply
         except Trouble as trouble:
-            if not trouble.is_garbled:
+            if trouble.cause is not Cause.GARBLED:
                 raise
             await self._begin_again(demand, trouble.reply.text)  # who injects could strip STARTTLS too
             return
@@ -189,9 +189,20 @@ class Link:
             self._note(tls=await self._shake_hands(demand), tls_fallback="")
         except (ConnectionTrouble, TlsError) as error:
             await self._begin_again(demand, str(error))
-        else:
-            self.sender.restart()
+            return
+        self.sender.restart()
+        try:
             await self._greet()
+        except Trouble as trouble:
+            if demand.tls == "required" or not self._is_refused_handshake(trouble):
+                raise
+            await self._begin_again(demand, f"after the TLS handshake: {trouble.reply.text}")
+
+    def _is_refused_handshake(self, trouble: Trouble) -> bool:
+        """Whether the first EHLO over TLS has had no answer but the end: with TLS 1.3 a host that refuses our
+        side of the handshake does so when ours is done (RFC 8446 section 4.4.4).
+        """
+        return trouble.cause is Cause.LOST and self.sender.during == Awaited.EHLO.value
 
     def _in_force(self) -> Demand:
         """What is asked for; credentials are for those who prove who they are."""
@@ -235,6 +246,7 @@ class Link:
         self.drop()
         self.stage = Stage.CONNECT
         self.sender = self._new_sender()
+        self._note(tls=None)
         await self.open()
 
     # AUTH (RFC 4954)
@@ -339,7 +351,7 @@ class Link:
         if stage is Stage.CONTENT and cause is Cause.LOST and self.sender.during == Awaited.MAIL.value:
             stage = Stage.MAIL  # who leaves without a word has not read the content either
         trouble = Trouble(RULINGS[stage][cause], stage, fault_reply(stage, cause, detail), is_local=True)
-        trouble.is_garbled = cause is Cause.GARBLED
+        trouble.cause = cause
         raise trouble
 
     def flush(self) -> None:
