@@ -76,9 +76,12 @@ def test_names_count_for_authorities_only(chain):
 
 
 def test_records_of_no_use():
-    """PKIX usages, unknown numbers and text that is no record are of no use to mail."""
-    records = ["1 1 1 00", "0 0 1 00", "3 2 1 00", "3 1 9 00", "3 1 1 xyz"]
-    assert [usable(Tlsa.parse(record)) for record in records] == [False] * 5
+    """PKIX usages, unknown numbers, digests of a wrong length and text that is no record are of no use."""
+    digest = "00" * 32
+    records = ["1 1 1 ", "0 0 1 ", "3 2 1 ", "3 1 9 ", "3 1 2 ", "3 1 1 00", "3 1 1 xyz"]
+    records = [record + digest for record in records] + ["", "3 1", "3 1 0", "\\# 2 0301", "\\# 5 0301010011"]
+    assert not any(usable(Tlsa.parse(record)) for record in records)
+    assert usable(Tlsa.parse(f"3 1 1 {digest}"))
 
 
 def deliver(run, chain, records, *, is_secure=True, tls="dane", extra=None, policies=None):
@@ -114,6 +117,22 @@ def test_dane_without_starttls(run):
     """A host with TLSA records that offers no TLS gets no mail."""
     outcome, hop = deliver(run, None, ["3 1 1 00"])
     assert (outcome.kind, hop.taken) == (Kind.TRANSIENT, [])
+
+
+def test_a_malformed_record_spoils_no_other(run, chain):
+    """A record cut short, or whose digest is too short, is of no use; the good one beside them counts."""
+
+    async def look_up():
+        async with DnsServer({"mx.example": {"TLSA": records}}, is_secure=True) as server:
+            return await DnsResolver([server.endpoint], limit=2).lookup("mx.example", "TLSA")
+
+    good = chain.record(3, 1, 1)
+    records = ["\\# 2 0301", good, "\\# 5 0301010011"]
+    found = asyncio.run(look_up())
+    assert (sorted(found.records), found.is_secure) == (sorted(records), True)
+    assert deliver(run, chain, found.records)[0].kind is Kind.DELIVERED
+    outcome, hop = deliver(run, Chain("mx.example"), found.records)
+    assert (outcome.stage, hop.taken) == (Stage.STARTTLS, [])
 
 
 def test_dane_with_records_of_no_use(run, chain):

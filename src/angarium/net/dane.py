@@ -29,6 +29,7 @@ _POLICY = PolicyBuilder().extension_policies(
     ),
 )
 _DIGESTS: dict[int, hashes.HashAlgorithm] = {1: hashes.SHA256(), 2: hashes.SHA512()}
+_SIZES = {matching: digest.digest_size for matching, digest in _DIGESTS.items()}
 
 
 class Tlsa(NamedTuple):
@@ -43,17 +44,25 @@ class Tlsa(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Tlsa:
-        """Read a record as a zone file writes it; what makes no sense is a record of no use."""
-        usage, selector, matching, *data = text.split()
+        """Read a record as a zone file writes it, also as one of an unknown type (RFC 3597 section 5); what
+        makes no sense is a record of no use.
+        """
         try:
-            return cls(int(usage), int(selector), int(matching), bytes.fromhex("".join(data)))
+            if text.startswith("\\#"):
+                usage, selector, matching, *octets = bytes.fromhex("".join(text.split()[2:]))
+                return cls(usage, selector, matching, bytes(octets))
+            first, second, third, *data = text.split()
+            return cls(int(first), int(second), int(third), bytes.fromhex("".join(data)))
         except ValueError:
             return cls(255, 0, 0, b"")
 
 
 def usable(record: Tlsa) -> bool:
-    """Whether mail can make use of a record."""
-    return record.usage in (DANE_TA, DANE_EE) and record.selector in (0, 1) and record.matching in (0, 1, 2)
+    """Whether mail can make use of a record: one that is malformed is as if of an unknown kind."""
+    if record.usage not in (DANE_TA, DANE_EE) or record.selector not in (0, 1):
+        return False
+    size = len(record.data)
+    return size > 0 if record.matching == 0 else size == _SIZES.get(record.matching)
 
 
 def is_promised(chain: Sequence[bytes], records: Sequence[Tlsa], names: Sequence[str]) -> bool:

@@ -22,8 +22,11 @@ import dns.message
 import dns.name
 import dns.nameserver
 import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
+import dns.rdtypes.ANY.TLSA
 import dns.resolver
+import dns.wire
 import msgspec
 
 MAX_CACHED = 10_000
@@ -86,6 +89,28 @@ class Resolver(Protocol):
 T = TypeVar("T")
 Answer = Found | DnsError
 """Records in presentation form, or why there are none."""
+
+
+_read_well_formed = dns.rdtypes.ANY.TLSA.TLSA.from_wire_parser
+
+
+def _read_tlsa(
+    kind: dns.rdataclass.RdataClass,
+    rdtype: dns.rdatatype.RdataType,
+    parser: dns.wire.Parser,
+    origin: dns.name.Name | None = None,
+) -> dns.rdata.Rdata:
+    """One TLSA record; of a malformed one its octets (RFC 3597), since it must not spoil those beside it."""
+    begin = parser.current
+    try:
+        return _read_well_formed(kind, rdtype, parser, origin)
+    except (ValueError, dns.exception.FormError):
+        parser.seek(begin)
+        return dns.rdata.GenericRdata(kind, rdtype, parser.get_remaining())
+
+
+# dnspython throws away a whole answer for one such record, and has no other place where to say so.
+dns.rdtypes.ANY.TLSA.TLSA.from_wire_parser = staticmethod(_read_tlsa)  # type: ignore[assignment,method-assign]
 
 
 class _Cache(Generic[T]):
