@@ -40,6 +40,25 @@ def test_a_message_arrives_as_it_is(run):
     assert not outcome.is_local
 
 
+@pytest.mark.parametrize("stage", [Stage.BANNER, Stage.EHLO, Stage.MAIL, Stage.RCPT, Stage.CONTENT])
+def test_a_reply_ended_by_a_bare_lf(run, stage):
+    """It is no reply, costs no time-out, and is told as it came: the record says what the host said."""
+    key = "content" if stage is Stage.CONTENT else stage.value.lower()
+
+    async def test(house):
+        async with NextHop({"ehlo": "250 next.hop", key: b"250 taken as 7\n"}) as hop:
+            begun = house.clock.now()
+            [outcome] = await house.deliver(house.queue(f"example.net!{hop.route}"))
+            return outcome, house.clock.now() - begun
+
+    outcome, seconds = run(test)
+    is_unknown = stage is Stage.CONTENT
+    assert (outcome.kind, outcome.stage, outcome.is_unknown) == (Kind.TRANSIENT, stage, is_unknown)
+    said = f"Not SMTP at {stage.value}: a reply ended by a bare LF: b'250 taken as 7'"
+    assert outcome.reply.text == said + (", and the next hop may have the message" if is_unknown else "")
+    assert seconds < 1
+
+
 def test_the_dialogue(run):
     """EHLO with our name; MAIL with what the next hop offers; then RCPT and DATA."""
     _, hop = attempt(run, eight_bit=True)

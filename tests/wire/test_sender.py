@@ -330,6 +330,26 @@ def test_garbage(garbage: bytes) -> None:
     assert told[0].during == "mail"
 
 
+@pytest.mark.parametrize(
+    "answer", [b"250 ok\n", b"250-o\n250 k\n", b"250-first\r\n250 ok\n", b"250 o\r\r\n250 ok\n"]
+)
+def test_a_bare_lf_ends_no_reply_and_no_wait(answer: bytes) -> None:
+    """Nothing is taken for a reply that a bare LF ends; what came is told at once."""
+    sender = scripted()
+    sender.start_transaction(envelope("a"), [b"x\r\n"])
+    sender.receive_data(answer)
+    told = next(event for event in pull(sender) if not isinstance(event, MailReply))
+    assert isinstance(told, ProtocolError)
+    assert told.text.startswith("a reply ended by a bare LF: b'250")
+
+
+def test_a_bare_lf_within_a_reply_is_text() -> None:
+    """A line goes on to its CRLF, whatever is in it."""
+    sender = Sender("c")
+    sender.receive_data(b"220 first\nsecond\r\n")
+    assert pull(sender) == [Greeting(reply(220, "first second"))]
+
+
 def test_250_to_data() -> None:
     """A server that says 250 to DATA has not asked for content, and is not believed."""
     sender = scripted()

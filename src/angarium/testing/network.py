@@ -125,7 +125,7 @@ def _script(script: HopScript) -> Script:
 def _steps(
     steps: Step | Sequence[Step] | Mapping[str, Step] | Callable[[str], Step],
 ) -> Sequence[Step] | Callable[[str], Step]:
-    if isinstance(steps, str | Do):
+    if isinstance(steps, str | bytes | Do):
         return lambda _: steps
     if isinstance(steps, Mapping):
         return lambda line: steps.get(line.partition("<")[2].rpartition(">")[0], Do.ACCEPT)

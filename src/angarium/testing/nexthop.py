@@ -47,8 +47,10 @@ class Do(Enum):
     """Say nothing more, and listen to nothing more."""
 
 
-Step = str | Do
-"""A reply (lines separated by LF; after a 421 the connection is closed), or what to do instead."""
+Step = str | bytes | Do
+"""A reply (lines separated by LF; after a 421 the connection is closed), octets that are sent as they are, or
+what to do instead.
+"""
 Script = Mapping[str, Step | Sequence[Step] | Callable[[str], Step]]
 """Stage → its step, or its steps in order, or what finds the step for a command line; what has no step is
 accepted."""
@@ -302,6 +304,9 @@ class _Session(asyncio.Protocol):
             self._close()
         elif step is Do.HANG:
             self._is_deaf = True
+        elif isinstance(step, bytes):
+            self._out.append(step)
+            return step[:3].decode()
         else:
             return self._say(self._usual(stage) if isinstance(step, Do) else step)
         return ""
@@ -327,7 +332,7 @@ class _Session(asyncio.Protocol):
 def _steps(steps: Step | Sequence[Step] | Callable[[str], Step]) -> list[Step] | Callable[[str], Step]:
     if callable(steps):
         return steps
-    return [steps] if isinstance(steps, (str, Do)) else list(steps)
+    return [steps] if isinstance(steps, (str, bytes, Do)) else list(steps)
 
 
 def _path(line: str) -> str:

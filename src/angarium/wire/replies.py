@@ -1,7 +1,8 @@
 """What a server answers: replies (RFC 5321 section 4.2) and the extensions it offers (section 4.1.1.1).
 
 Answers "which reply is this?" of octets cut in any way. Tolerant of texts, strict about structure: whatever
-is no reply raises NotAReply once, and so does a reply longer than any server has reason to send.
+is no reply raises NotAReply once, and so does a reply longer than any server has reason to send, and one
+behind whose bare LF nothing came: no line ends there (RFC 5321 section 2.3.8), and nobody waits for its end.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class ReplyReader:
                 return reply(int(self._code), text)
         if len(self._rest) > MAX_LINE + 1:  # one more: the last octet may be the CR of a line that just fits
             raise NotAReply("a line that is too long")
+        if self._rest.endswith(b"\n"):
+            raise NotAReply(f"a reply ended by a bare LF: {self._rest[:_SHORT].strip()!r}")
         return None
 
     def _add(self, line: bytes) -> bool:
