@@ -183,7 +183,7 @@ class _Telling:
         """What is told about one recipient."""
         decision = answer.decision
         is_decided = decision is not None and answer.reply.code == decision.reply.code
-        accepted = decision is not None and decision.verdict.accepts and is_decided
+        accepted = _is_accepted(answer)
         row: dict[str, Any] = {
             "recipient": answer.recipient,
             "verdict": _verdict(answer),
@@ -196,10 +196,37 @@ class _Telling:
             "config": self._configuration.hash,
         }
         if self._outcome.final is not None and accepted:
-            row["final_reply"] = _reply(self._outcome.final)
-            row["final_decided_by"] = _maybe_decided_by(self._outcome.final_refused_by)
+            row |= self._final(answer, self._outcome.final)
             row["handlers"] += [_call(call) for call in self._outcome.final_calls]
         return row
+
+    def _final(self, answer: Answer, final: Reply) -> dict[str, Any]:
+        """What its content came to: the reply, who refused or discarded it, its fate and its records."""
+        arrival = self._arrived(answer)
+        records = arrival.records if arrival is not None else []
+        reception = next((record for record in records if record.type == "Reception"), None)
+        fate = reception.disposition or None if reception is not None else None
+        decided = self._outcome.final_refused_by
+        if reception is not None and fate == "discarded":
+            decided = reception.decided_by or None
+        return {
+            "final_reply": _reply(final),
+            "final_decided_by": _maybe_decided_by(decided),
+            "disposition": fate,
+            "records": [record.type for record in records],
+        }
+
+    def _arrived(self, answer: Answer) -> Arrival | None:
+        """The message that came of it: to its recipient, or in its place where a handler wrote another."""
+        arrivals = self._outcome.arrivals
+        decided = answer.decision
+        for arrival in arrivals:
+            if decided is not None and arrival.envelope.recipients[0].address == decided.recipient:
+                return arrival
+        taken = [one for one in self._outcome.answers if _is_accepted(one)]
+        if len(taken) != len(arrivals):
+            return None
+        return next(arrival for one, arrival in zip(taken, arrivals, strict=True) if one is answer)
 
     def _decided_by(self, answer: Answer) -> DecidedBy:
         """Who decided: the decision, or the handler or limit that refused, or what always holds."""
@@ -221,17 +248,16 @@ class _Telling:
     async def _route(self, answer: Answer) -> dict[str, Any] | None:
         if _verdict(answer) != "relay" or answer.decision is None:
             return None
-        recipient = answer.decision.recipient
-        arrival = self._arrival(recipient)
+        arrival = self._arrived(answer)
+        if self._outcome.final is not None and (arrival is None or not arrival.is_queued):
+            return None
+        arrival = arrival or self._beginning(answer.decision.recipient)
         name = queue_name(arrival)
         config = arrival.queue_config or await self._queue_config(name)
         return await self._told(name, config)
 
-    def _arrival(self, recipient: Address) -> Arrival:
-        """The message as it would be taken; without content, as it would begin."""
-        for arrival in self._outcome.arrivals:
-            if arrival.envelope.recipients[0].address == recipient:
-                return arrival
+    def _beginning(self, recipient: Address) -> Arrival:
+        """The message as it would begin, of whose content nothing was said."""
         meta = dict(self._outcome.session.handlers.connection.meta)
         envelope = Envelope(None, (Recipient(recipient),))
         return Arrival(ident="", envelope=envelope, prefix=b"", content=[], meta=meta)
@@ -290,6 +316,12 @@ def _hosts(found: Any) -> dict[str, Any]:
     if isinstance(found, NoRoute):
         return {"hosts": [], "problem": str(found.reply)}
     return {"hosts": [msgspec.to_builtins(host) for host in found.hosts]}
+
+
+def _is_accepted(answer: Answer) -> bool:
+    """Whether RCPT was answered with the decision's own yes."""
+    decision = answer.decision
+    return decision is not None and decision.verdict.accepts and answer.reply.code == decision.reply.code
 
 
 def _verdict(answer: Answer) -> str:

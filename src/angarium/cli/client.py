@@ -46,13 +46,8 @@ def is_serving(socket: str, config: Path) -> bool:
         return False
 
 
-def ask_or_exit(socket: str, request: str, **arguments: Any) -> Any:
-    """As `ask`; says why not and exits with 1."""
-    return ask_all_or_exit(socket, request, **arguments)[0]
-
-
 def ask_all_or_exit(socket: str, request: str, **arguments: Any) -> tuple[Any, list[int]]:
-    """As `ask_or_exit`, with the workers that did not answer."""
+    """As `ask`, with the workers that did not answer; says why there is no answer and exits with 1."""
     try:
         answer = _exchange(socket, request, arguments)
         return answer["answer"], answer.get("missing_workers", [])

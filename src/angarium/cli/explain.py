@@ -15,9 +15,10 @@ from angarium.admin.explain import Question, QuestionError
 from angarium.admin.explain import explain as ask_files
 from angarium.admin.recorded import recall
 from angarium.admin.why import log_folders
-from angarium.cli.client import ask_or_exit, is_serving
+from angarium.cli.client import Refusal, ask, is_serving
 from angarium.cli.configuration import Config, complain, find, load_or_exit
 from angarium.net.dns import DnsResolver
+from angarium.net.unix import UnixTrouble
 from angarium.policy.config import ConfigError, Configuration
 from angarium.policy.load import find_socket
 
@@ -29,16 +30,25 @@ _VERDICTS = {
     "refuse": "is refused",
     "defer": "is put off",
 }
+_FATES = {
+    "queued": "is accepted and relayed",
+    "logged": "is accepted, logged as a report, and discarded",
+    "logged+queued": "is accepted, logged as a report, and relayed",
+    "discarded": "is accepted and discarded",
+}
+"""What becomes of content: the dispositions of a Reception."""
 
 
 def explain(
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
     peer: Annotated[str | None, typer.Option(metavar="IP", help="The client's address.")] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS", help="The sender; '<>' for none.")
     ] = None,
     rcpt: Annotated[
-        list[str] | None, typer.Option(metavar="ADDRESS", help="A recipient; may be given again.")
+        list[str] | None,
+        typer.Option(metavar="ADDRESS…", help="A recipient, or several; may be given again."),
     ] = None,
     session: Annotated[
         str | None, typer.Option(metavar="ID", help="Ask again what this session of the past asked.")
@@ -72,12 +82,13 @@ def explain(
 
     Of a session that is only thought of (--peer, --from, --rcpt), or of one from the log (--session ID or
     --message ID). A server that runs with this configuration is asked itself; otherwise the files are read.
+    Exits with 1 if a recipient, or the message, is refused or put off.
 
     Example: angarium explain --peer 192.0.2.7 --from you@example.net --rcpt user@example.com
     """
     path = find(config)
     if session is not None or (peer is None and message is not None):
-        if peer or from_ or rcpt or listener or authn or tls or (session and message):
+        if peer or from_ or rcpt or more or listener or authn or tls or (session and message):
             raise typer.BadParameter("name one session or message of the log, and nothing beside: it has all")
         answers = _recorded(path, logs, session, message, resolve=resolve, handlers=handlers)
     elif peer is None or from_ is None or not rcpt:
@@ -86,7 +97,7 @@ def explain(
         question = Question(
             peer=peer,
             sender=from_,
-            recipients=rcpt,
+            recipients=_recipients(rcpt, more or []),
             listener=listener,
             identity=authn,
             tls=tls,
@@ -100,6 +111,18 @@ def explain(
         print(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
     else:
         print("\n\n".join(_told(row, question) for row, question in answers))
+    raise typer.Exit(1 if any(_is_refused(row) for row, _ in answers) else 0)
+
+
+def _recipients(named: list[str], more: list[str]) -> list[str]:
+    """Those of one `--rcpt A B`, or of `--rcpt A --rcpt B`, in their order."""
+    if more and len(named) > 1:
+        raise typer.BadParameter("--rcpt: write it once before all recipients, or before each of them")
+    return [*named, *more]
+
+
+def _is_refused(row: Row) -> bool:
+    return row["reply"]["code"] >= 400 or _final_code(row) >= 400
 
 
 def _recorded(
@@ -136,13 +159,22 @@ def _rows(path: Path, question: Question) -> list[Row]:
     socket = _socket(path)
     if is_serving(socket, path):
         arguments = {name: getattr(question, name) for name in question.__struct_fields__}
-        return list(ask_or_exit(socket, "explain", **arguments))
+        return _ask_server(socket, arguments)
     configuration = load_or_exit(path)
     try:
         return asyncio.run(_ask_files(configuration, question))
     except QuestionError as error:
         print(f"angarium: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
+
+
+def _ask_server(socket: str, arguments: Row) -> list[Row]:
+    """As the server answers; what it will not answer is a question that makes no sense."""
+    try:
+        return list(ask(socket, "explain", **arguments))
+    except (Refusal, UnixTrouble) as error:
+        print(f"angarium: {error}", file=sys.stderr)
+        raise typer.Exit(2 if isinstance(error, Refusal) else 1) from None
 
 
 def _socket(path: Path) -> str:
@@ -185,10 +217,19 @@ def _sentence(row: Row, question: Question) -> str:
     sender = question.sender or "<>"
     who = f"authenticated as {question.identity}, " if question.identity else ""
     what = f"Mail from {sender} to {row['recipient']}, sent by {question.peer}"
-    verdict = _VERDICTS[row["verdict"]]
-    if row.get("final_reply", {"code": 0})["code"] >= 400:
-        verdict = "is accepted at RCPT, and refused after DATA"
-    return f"{what}, {who}{verdict}."
+    return f"{what}, {who}{_verdict(row)}."
+
+
+def _verdict(row: Row) -> str:
+    """What becomes of it in the end, or at RCPT where nothing is known of its content."""
+    if _final_code(row) >= 400:
+        return "is accepted at RCPT, and refused after DATA"
+    return _FATES.get(row.get("disposition") or "") or _VERDICTS[row["verdict"]]
+
+
+def _final_code(row: Row) -> int:
+    """The code of the reply to the content; 0 without one."""
+    return int(row["final_reply"]["code"]) if "final_reply" in row else 0
 
 
 def _replies(row: Row) -> list[str]:
@@ -198,6 +239,8 @@ def _replies(row: Row) -> list[str]:
     lines.append(f"  decided by:      {_decided_by(row['decided_by'])}")
     if row.get("final_decided_by"):
         lines.append(f"  after DATA by:   {_decided_by(row['final_decided_by'])}")
+    if row.get("records"):
+        lines.append(f"  records:         {', '.join(row['records'])}; disposition {row['disposition']}")
     lines += [
         f"  not asked:       {call['event']} at {_where(call)}: a live session may answer otherwise"
         for call in row["not_asked"]
