@@ -59,10 +59,13 @@ def test_what_a_killed_node_left_is_taken_away(main: Path) -> None:
     """Copies that nobody uses are removed; those of a node that runs are not."""
     spool = main.parent / "spool"
     (spool / "configuration-left").mkdir()
-    first, second = Copies(spool), Copies(spool)
+    first = Copies(spool)
+    place = first.make(load(main))
+    second = Copies(spool)
+    second.make(load(main))
     assert len(list(spool.glob("configuration-*"))) == 2
     second.close()
-    place = first.make(load(main))
+    assert copies_in(place)
     first.remove(place)
     with pytest.raises(Changing):
         copies_in(place)
@@ -73,6 +76,24 @@ def test_what_a_killed_node_left_is_taken_away(main: Path) -> None:
 def test_nobody_else_reads_them(main: Path) -> None:
     """Copies may hold passwords: only the user that serves may look into their folder."""
     copies = Copies(main.parent / "spool")
+    copies.make(load(main))
     [folder] = (main.parent / "spool").iterdir()
     assert folder.stat().st_mode & 0o077 == 0
     copies.close()
+
+
+def test_a_spool_without_room(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the spool takes nothing the copies are in the folder for temporary files, and go with the node;
+    folders of the same name that others made stay.
+    """
+    elsewhere = main.parent / "tmp"
+    (elsewhere / "configuration-of-others").mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    (main.parent / "spool").rmdir()
+    copies = Copies(main.parent / "spool")
+    place = copies.make(load(main))
+    assert copies_in(place)
+    assert place.is_relative_to(elsewhere)
+    assert place.parent.stat().st_mode & 0o077 == 0
+    copies.close()
+    assert [path.name for path in elsewhere.iterdir()] == ["configuration-of-others"]

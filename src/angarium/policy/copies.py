@@ -2,7 +2,8 @@
 
 Each worker runs the operator's code itself, and may begin at any time; what the files say by then may be
 newer, or broken. So the supervisor keeps a copy of what is in force in its spool, readable by its user alone,
-for as long as it runs. What the operator's code reads by itself is not copied.
+for as long as it runs; on a full disk in the folder for temporary files, so that the node can be told where
+to put its mail. What the operator's code reads by itself is not copied.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 
 import msgspec
 
@@ -22,25 +23,38 @@ from angarium.policy.load import Changing, is_still
 from angarium.policy.source import read_octets
 
 PREFIX = "configuration-"
+"""Of the folder in the spool."""
+ELSEWHERE = "angarium-configuration-"
+"""Of the folder for days when the spool has no room."""
 _NAMES = "names"
 
 
 class Copies:
-    """The copies of one node. Those that a killed one left are taken away first; raises OSError."""
+    """The copies of one node. Those that a killed one left are taken away first."""
 
     def __init__(self, spool: Path) -> None:
-        for path in spool.glob(f"{PREFIX}*"):
-            _remove_if_left(path)
-        self._folder = Path(mkdtemp(prefix=PREFIX, dir=spool))
-        self._lock = _locked(self._folder)
+        self._spool = spool
+        self._folders: dict[Path, tuple[Path, int]] = {}
+        """Parent → the folder below it, and the descriptor that locks that."""
         self._count = 0
+        for path in (*spool.glob(f"{PREFIX}*"), *Path(gettempdir()).glob(f"{ELSEWHERE}*")):
+            _remove_if_left(path)
 
     def make(self, configuration: Configuration) -> Path:
         """Copy the files of a configuration; returns where. Raises Changing, ConfigError, OSError."""
         self._count += 1
-        place = self._folder / str(self._count)
-        place.mkdir()
         try:
+            return self._make_below(self._spool, PREFIX, configuration)
+        except OSError:
+            return self._make_below(Path(gettempdir()), ELSEWHERE, configuration)
+
+    def _make_below(self, parent: Path, prefix: str, configuration: Configuration) -> Path:
+        if parent not in self._folders:
+            folder = Path(mkdtemp(prefix=prefix, dir=parent))
+            self._folders[parent] = folder, _locked(folder)
+        place = self._folders[parent][0] / str(self._count)
+        try:
+            place.mkdir()
             _copy(configuration, place)
         except BaseException:
             self.remove(place)
@@ -53,8 +67,9 @@ class Copies:
 
     def close(self) -> None:
         """Take away everything."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        os.close(self._lock)
+        for folder, lock in self._folders.values():
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
 
 
 def copies_in(place: Path) -> dict[Path, Path]:
@@ -92,6 +107,8 @@ def _locked(folder: Path) -> int:
 
 def _remove_if_left(folder: Path) -> None:
     with suppress(OSError):
+        if folder.lstat().st_uid != os.geteuid():
+            return
         descriptor = _locked(folder)
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
