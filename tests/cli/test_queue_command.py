@@ -31,6 +31,8 @@ def test_orders_by_command(tmp_path: Path) -> None:
             refused = angarium("queue", action, "-c", config)
             assert (refused.returncode, "every message" in refused.stderr) == (2, True)
         assert angarium("queue", "find", "-c", config).returncode == 2
+        in_vain = angarium("queue", "bounce", "zzz", "-c", config)
+        assert (in_vain.returncode, in_vain.stdout) == (1, "0 messages bounced\n")
         assert angarium("queue", "reroute", "-c", config, "--all").returncode == 2
 
 

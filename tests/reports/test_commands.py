@@ -124,6 +124,16 @@ def test_a_missing_file_is_wrong_use(tmp_path: Path) -> None:
     assert "missing" in err
 
 
+def test_a_missing_file_costs_no_other_its_row(tmp_path: Path) -> None:
+    """The others are read, in their order, and it is named; the exit status tells that one was not."""
+    (tmp_path / "good.eml").write_bytes(BOUNCE)
+    (tmp_path / "other.eml").write_bytes(ORDINARY)
+    names = [tmp_path / name for name in ("good.eml", "nofile", "other.eml")]
+    code, out, err = angarium("report", "--json", *names)
+    assert [json.loads(line)["kind"] for line in out.splitlines()] == ["oob", "none"]
+    assert (code, err.count("\n"), str(names[1]) in err) == (2, 1, True)
+
+
 def test_classify_names_rule_file_and_line(tmp_path: Path) -> None:
     """The class, what it means for the address, and where the rule stands; own rules come first."""
     code, out, _ = angarium("classify", "--json", "550 5.1.1 No such user")

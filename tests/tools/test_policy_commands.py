@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import zstandard
 
+from angarium.cli import COMMANDS
 from angarium.log.records import encode_record
 from angarium.log.segment import make_name
 from angarium.policy.load import load
@@ -72,6 +75,15 @@ def write_log(main: str) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_a_configuration(name: str) -> None:
+    """`-c CONFIG` can be said to every command, and means nothing else anywhere."""
+    app = typer.Typer()
+    app.command(name)(getattr(import_module(f"angarium.cli.{name}"), name))
+    (config,) = [param for param in typer.main.get_command(app).params if "-c" in param.opts]
+    assert "--config" in config.opts
+
+
 def test_prove_says_no_to_an_open_relay(main: str) -> None:
     """A closed configuration exits with 0; one that is an open relay with 1, and the line is named."""
     done = run("prove", "-c", main, "--json")
@@ -120,6 +132,7 @@ def test_diff_says_what_changes(main: str) -> None:
     assert {change["after"]["answer"] for change in changes if change["recipients"] == ["example.com"]} >= {
         "refuse"
     }
+    assert answer(run("diff", other, "-c", main, "--json"))["changes"] == changes
 
 
 def test_replay_says_what_would_change(main: str) -> None:

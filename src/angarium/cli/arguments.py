@@ -6,9 +6,17 @@ Raises `typer.BadParameter`, which ends the program with exit status 2 and the t
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+UnreadConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "-c", "--config", exists=True, help="Taken as by every command; this one reads no configuration."
+    ),
+]
 _ENDPOINT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:\s]*)):(?P<port>\d{1,5})")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|k|ki|m|mi)b?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "ki": 1024, "m": 1000**2, "mi": 1024**2}

@@ -18,7 +18,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from angarium.cli.arguments import endpoint, shown_endpoint, weighted
+from angarium.cli.arguments import UnreadConfig, endpoint, shown_endpoint, weighted
 from angarium.cli.arguments import size as parse_size
 from angarium.mail.address import Address, AddressError
 from angarium.testing.load import Load, Results
@@ -34,7 +34,7 @@ _DEFAULT_DURATION = 10.0
 def bench(
     *,
     target: Annotated[str, typer.Option(help="HOST:PORT of the server.")],
-    connections: Annotated[int, typer.Option("-c", "--connections", min=1, max=50_000)] = 20,
+    connections: Annotated[int, typer.Option(min=1, max=50_000, help="Connections at once.")] = 20,
     messages: Annotated[
         int | None, typer.Option("-n", "--messages", min=1, help="Stop after so many.")
     ] = None,
@@ -58,6 +58,7 @@ def bench(
         float,
         typer.Option(min=0.01, help="Seconds between two lines of progress, where there is no terminal."),
     ] = 1.0,
+    config: UnreadConfig = None,
 ) -> None:
     """Send mail to a server, and print rate, times and errors.
 

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from angarium.cli.answers import answered, as_json, console, counted, named, new_table, on, who
-from angarium.cli.configuration import load_or_exit
+from angarium.cli.configuration import Config, find, load_or_exit
 from angarium.policy.compare import Change, Comparison, Outcome, compare
 from angarium.policy.prove import places
 
@@ -18,16 +18,18 @@ SHOWN = 100
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(help="The configuration in force.")],
-    new: Annotated[Path, typer.Argument(help="The one that may replace it.")],
+    old: Annotated[Path, typer.Argument(help="The configuration in force; that of -c where left out.")],
+    new: Annotated[Path | None, typer.Argument(help="The one that may replace it.")] = None,
     *,
+    config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say which answers about relaying change from one configuration to another; exits with 1 if any does.
 
     Example: angarium diff /etc/angarium/angarium.toml ./angarium.toml
     """
-    found = compare(load_or_exit(old), load_or_exit(new))
+    before, after = (find(config), old) if new is None else (old, new)
+    found = compare(load_or_exit(before), load_or_exit(after))
     if json:
         print(as_json({"same": found.is_same, **_fields(found)}))
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from angarium.cli.arguments import UnreadConfig
 from angarium.cli.configuration import complain
 from angarium.policy.config import ConfigError, Problem, Source
 from angarium.policy.source import shown_path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 def migrate(
     file: Annotated[Path, typer.Argument(metavar="INIT.LUA", help="The policy in Lua.")],
     folder: Annotated[Path, typer.Argument(metavar="OUTDIR", help="A new folder for the files.")],
+    config: UnreadConfig = None,
 ) -> None:
     """Write the same policy as TOML and Python into a new folder, and say what means something else here.
 

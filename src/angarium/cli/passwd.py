@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from angarium.cli.arguments import UnreadConfig
 from angarium.policy.config import ConfigError
 from angarium.policy.source import read_document
 from angarium.policy.users import load_users, prepared_name
@@ -30,6 +31,7 @@ def passwd(
     iterations: Annotated[
         int, typer.Option(help="How much work a guess costs.", min=SCRAM_ITERATIONS, max=MAX_ITERATIONS)
     ] = 10_000,
+    config: UnreadConfig = None,
 ) -> None:
     """Ask for a password and print the line for users.toml, or write it there (mode 0600).
 

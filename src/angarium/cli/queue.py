@@ -128,8 +128,16 @@ def queue(
     for worker in missing:
         what_of_it = "it is told when it is back" if is_told else "its part is missing"
         print(f"angarium: worker {worker} is not there: {what_of_it}; see the server's log", file=sys.stderr)
-    if (missing and not is_told) or (isinstance(answer, list) and not answer and action == "find"):
+    is_in_vain = (action == "find" and not answer) or (bool(selector["ids"]) and _concerns_nothing(answer))
+    if (missing and not is_told) or is_in_vain:
         raise typer.Exit(1)
+
+
+def _concerns_nothing(answer: Any) -> bool:
+    """Whether a change found no message of those that were named."""
+    return isinstance(answer, dict) and not (
+        answer.get("count", 1) or answer.get("busy") or answer.get("name")
+    )
 
 
 def _must_name(action: str, *, is_meant: bool, is_found: bool) -> None:

@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from angarium.cli.arguments import UnreadConfig
 from angarium.mail.mime import MAX_READ
 from angarium.reports import Report, examine
 
@@ -32,6 +33,10 @@ _SEPARATOR = re.compile(
     rb"\n\r?\nFrom \S+ +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) "
     rb"[^\n]{8,60}\n(?=[!-9;-~]+:)"
 )
+
+
+Row = dict[str, Any] | OSError
+"""What was read in a message, or why the message could not be."""
 
 
 class Source(NamedTuple):
@@ -47,18 +52,27 @@ def report(
     files: Annotated[list[str], typer.Argument(help="Messages, folders, mailboxes; - for standard input.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a message.")] = False,
     why: Annotated[bool, typer.Option("--why", help="Say by which rule each was known.")] = False,
+    config: UnreadConfig = None,
 ) -> None:
     """Parse messages as the server would: bounces, feedback reports, or neither.
 
-    Example: angarium report --why bounce.eml
+    Exits with 2 where a file cannot be read, once the others are. Example: angarium report --why bounce.eml
     """
-    try:
-        sources = list(chain.from_iterable(map(_sources, files)))
-        for row in _rows(sources):
+    found = list(chain.from_iterable(map(_sources, files)))
+    unread = [each for each in found if isinstance(each, OSError)]
+    for error in unread:
+        _complain(error)
+    for row in _rows([each for each in found if isinstance(each, Source)]):
+        if isinstance(row, OSError):
+            unread.append(row)
+            _complain(row)
+        else:
             print(msgspec.json.encode(row).decode() if json else _as_text(row, why=why))
-    except OSError as error:
-        typer.echo(f"angarium report: {error}", err=True)
-        raise typer.Exit(2) from error
+    raise typer.Exit(2 if unread else 0)
+
+
+def _complain(error: OSError) -> None:
+    typer.echo(printable(f"angarium report: {error}"), err=True)
 
 
 def row_of(name: str, found: Report) -> dict[str, Any]:
@@ -84,7 +98,8 @@ def _other(original: str | None) -> str | None:
     return original if original and "@" in original else None
 
 
-def _sources(name: str) -> Iterator[Source]:
+def _sources(name: str) -> Iterator[Source | OSError]:
+    """The messages that a name stands for, or why they cannot be read."""
     if name == "-":
         yield from _messages_in("-", "-", _standard_input())
         return
@@ -96,13 +111,19 @@ def _sources(name: str) -> Iterator[Source]:
         yield from _messages(path)
 
 
-def _messages(path: Path) -> Iterator[Source]:
+def _messages(path: Path) -> Iterator[Source | OSError]:
     """The messages of one file: more than one where it is an mbox."""
-    with path.open("rb") as file:
-        if file.read(5) != b"From ":
-            yield Source(str(path), str(path), 0, None)
-            return
-    yield from _messages_in(str(path), str(path), path.read_bytes())
+    try:
+        with path.open("rb") as file:
+            start = file.read(5)
+            mailbox = start + file.read() if start == b"From " else b""
+    except OSError as error:
+        yield error
+        return
+    if mailbox:
+        yield from _messages_in(str(path), str(path), mailbox)
+    else:
+        yield Source(str(path), str(path), 0, None)
 
 
 def _messages_in(name: str, path: str, content: bytes) -> Iterator[Source]:
@@ -118,7 +139,7 @@ def _standard_input() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _rows(sources: Sequence[Source]) -> Iterable[dict[str, Any]]:
+def _rows(sources: Sequence[Source]) -> Iterable[Row]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Other processes have not got what came by standard input.
     if len(sources) < MANY or cores < 2 or any(source.path == "-" for source in sources):
@@ -126,7 +147,7 @@ def _rows(sources: Sequence[Source]) -> Iterable[dict[str, Any]]:
     return _watched(_parallel(sources, cores), len(sources))
 
 
-def _parallel(sources: Sequence[Source], cores: int) -> Iterator[dict[str, Any]]:
+def _parallel(sources: Sequence[Source], cores: int) -> Iterator[Row]:
     with ProcessPoolExecutor(min(cores, len(sources) // CHUNK + 1)) as pool:
         yield from chain.from_iterable(pool.map(_rows_of, _chunks(sources)))
 
@@ -137,25 +158,29 @@ def _chunks(sources: Sequence[Source]) -> Iterator[list[Source]]:
         yield chunk
 
 
-def _watched(rows: Iterable[dict[str, Any]], total: int) -> Iterable[dict[str, Any]]:
+def _watched(rows: Iterable[Row], total: int) -> Iterable[Row]:
     console = Console(stderr=True)
     if not console.is_terminal or sys.stdout.isatty():
         return rows
     return _drawn(rows, total, console)
 
 
-def _drawn(rows: Iterable[dict[str, Any]], total: int, console: Console) -> Iterator[dict[str, Any]]:
+def _drawn(rows: Iterable[Row], total: int, console: Console) -> Iterator[Row]:
     # The rows are printed where they were asked for, not above the bar.
     with Progress(console=console, redirect_stdout=False) as progress:
         yield from progress.track(rows, total=total, description="reading")
 
 
-def _rows_of(sources: Sequence[Source]) -> list[dict[str, Any]]:
+def _rows_of(sources: Sequence[Source]) -> list[Row]:
     return list(map(_row, sources))
 
 
-def _row(source: Source) -> dict[str, Any]:
-    return row_of(source.name, examine(_read(source)))
+def _row(source: Source) -> Row:
+    try:
+        content = _read(source)
+    except OSError as error:
+        return error
+    return row_of(source.name, examine(content))
 
 
 def _read(source: Source) -> bytes:

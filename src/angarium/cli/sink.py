@@ -20,7 +20,7 @@ import uvloop
 from rich.live import Live
 from rich.table import Table
 
-from angarium.cli.arguments import endpoint, shown_endpoint
+from angarium.cli.arguments import UnreadConfig, endpoint, shown_endpoint
 from angarium.cli.arguments import size as parse_size
 from angarium.testing.rules import Action, Rule, RuleError, Rules, parse_rule
 from angarium.testing.sink import EXTENSIONS, Counters, Received, Sink, SinkOptions
@@ -44,6 +44,7 @@ def sink(
     seed: Annotated[int | None, typer.Option(help="Make chances repeatable.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
     interval: Annotated[float, typer.Option(min=0.01, help="Seconds between two lines of counters.")] = 1.0,
+    config: UnreadConfig = None,
 ) -> None:
     """Receive mail and throw it away, or keep it; refuse, delay, hang or drop by rules.
 
