@@ -266,6 +266,74 @@ def test_a_source_reaches_its_own_family(run):
     assert "Egress source six is IPv6" in str(outcome.reply)
 
 
+@pytest.mark.parametrize("weights", [{"six": 1, "four": 1}, {"six": 9, "four": 1}, {"four": 1, "six": 9}])
+def test_a_source_of_another_family_is_skipped(run, weights):
+    """Where the pool has a source that fits, no message is told of one that does not, nor tried by it."""
+    terms = egress(("six", "::1"), ("four", "127.0.0.2"), p=weights)
+
+    async def test(house):
+        async with NextHop() as hop:
+            first, second = (house.queue(f"{name}.example!{hop.route}", egress_pool="p") for name in "ab")
+            return [*await house.deliver(first, 6), *await house.deliver(second, 6)]
+
+    outcomes = run(test, terms=terms, is_local=lambda _: True)
+    assert {(outcome.kind, outcome.passage.egress_source) for outcome in outcomes} == {
+        (Kind.DELIVERED, "four")
+    }
+
+
+def test_a_source_that_does_not_fit_loses_no_turn(run):
+    """Over all mail each source has its share, also beside domains that one of them cannot reach."""
+    terms = egress(("six", "::1"), ("four", "127.0.0.2"), p={"six": 1, "four": 1})
+    zone = {"both.example": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}
+
+    async def test(house):
+        async with NextHop() as hop, NextHop(host="::1", port=hop.port):
+            both = house.queue("both.example", egress_pool="p", smtp_port=hop.port, prohibited_hosts=())
+            for number in range(4):
+                await house.deliver(house.queue(f"{number}.example!{hop.route}", egress_pool="p"))
+                await house.deliver(both)
+            return house.outcomes
+
+    outcomes = run(test, terms=terms, zone=zone, is_local=lambda _: True)
+    assert Counter(outcome.passage.egress_source for outcome in outcomes) == {"six": 4, "four": 4}
+
+
+def test_a_source_fits_again_when_the_hosts_have_its_family(run):
+    """That a source does not fit is found out anew, as every route is."""
+    terms = egress(("six", "::1"), ("four", "127.0.0.2"), p={"six": 1, "four": 1})
+    zone = {"some.example": {"A": ["127.0.0.1"]}}
+
+    async def test(house):
+        async with NextHop() as hop, NextHop(host="::1", port=hop.port):
+            config = {"egress_pool": "p", "smtp_port": hop.port, "prohibited_hosts": ()}
+            queue = house.queue("some.example", **config)
+            await house.deliver(queue, 2)
+            zone["some.example"] = {"A": ["127.0.0.1"], "AAAA": ["::1"]}
+            await house.sleep(61)
+            await house.deliver(queue)
+            await house.clock.idle()
+            return await house.deliver(queue, 4)
+
+    outcomes = run(test, terms=terms, zone=zone, is_local=lambda _: True)
+    assert {outcome.passage.egress_source for outcome in outcomes} == {"six", "four"}
+
+
+def test_records_name_the_pool_of_the_queue(run):
+    """Pools that have a source in common share its connections, and each has its own name in records."""
+    terms = egress(("a", "127.0.0.2"), one={"a": 1}, two={"a": 2})
+
+    async def test(house):
+        async with NextHop() as hop:
+            queues = [house.queue(f"{pool}.example!{hop.route}", egress_pool=pool) for pool in ("one", "two")]
+            outcomes = [(await house.deliver(queue))[0] for queue in queues * 2]
+            return outcomes, hop.connections
+
+    outcomes, connections = run(test, terms=terms)
+    pools = [outcome.passage.egress_pool for outcome in outcomes]
+    assert (pools, connections) == (["one", "two"] * 2, 1)
+
+
 # Protocols
 
 

@@ -12,6 +12,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from angarium.delivery.egress import Addresses, Turns
 from angarium.delivery.link import Setup
 from angarium.delivery.outcome import Blame, Outcome, Stage
@@ -72,7 +74,9 @@ class Dispatcher:
         """Asked before a message goes to a site: True where it has another fate."""
         self._loop = asyncio.get_running_loop()
         self._settle = settle
-        self._services = Services(setup, settle, self._forget, max_connections=max_connections, shares=shares)
+        self._services = Services(
+            setup, self._settle_own, self._forget, max_connections=max_connections, shares=shares
+        )
         self._addresses = Addresses(is_local, self._loop.time)
         self._routes = Routes(
             resolver,
@@ -124,18 +128,46 @@ class Dispatcher:
             if not self.terms.egress.knows(pool):
                 return no_pool(pool)
             turns = self._turns[pool] = Turns(self.terms.egress.members(pool))
-        source = turns.next(self._addresses.has)
-        if source is None:
-            return NO_USABLE_SOURCE
+        while (source := turns.next(lambda each: self._fits(lead, each))) is not None:
+            route = lead.routes.get(source)
+            if route is None:
+                route = lead.routes[source] = self._routes.of(queue, source)
+            if not route.is_unfit:
+                return route
+            turns.give_back(source, lambda each: self._fits(lead, each))
+        return next(self._misfits(lead), NO_USABLE_SOURCE)
+
+    def _fits(self, lead: _Lead, source: EgressSource) -> bool:
+        """Whether a source can be used for a queue's mail, as far as is known."""
         route = lead.routes.get(source)
-        if route is None:
-            route = lead.routes[source] = self._routes.of(queue, source)
-        return route
+        if route is None or not route.is_unfit:
+            return self._addresses.has(source)
+        if route.until <= self._loop.time():
+            self._routes.seek(route)
+        return False
+
+    def _misfits(self, lead: _Lead) -> Iterator[NoRoute]:
+        """Why the sources that are here do not fit."""
+        for source, route in lead.routes.items():
+            if isinstance(route.found, NoRoute) and route.is_unfit and self._addresses.has(source):
+                yield route.found
+
+    def _choose_again(self, route: Route, message: Message) -> None:
+        """The source whose turn it was cannot reach the hosts: it is another's turn."""
+        queue, source = message.queue, route.question.source
+        lead, turns = self._leads.get(queue), self._turns.get(queue.config.egress_pool)
+        if lead is not None and turns is not None and source in lead.routes:
+            turns.give_back(source, lambda each: self._fits(lead, each))
+        self.dispatch(message)
 
     def _found(self, route: Route, waiting: list[Message]) -> None:
         """A route has been looked up."""
         found = route.found
         assert found is not None
+        if route.is_unfit:
+            for message in waiting:
+                self._choose_again(route, message)
+            return
         if isinstance(found, Way) and found.name in self._sites:
             self._sites[found.name].take_way(found)
         for message in waiting:
@@ -157,6 +189,14 @@ class Dispatcher:
         outcome = Outcome(
             kind=found.kind, reply=found.reply, stage=Stage.ROUTE, blame=Blame.SITE, is_local=True
         )
+        self._settle(message, outcome)
+
+    def _settle_own(self, message: Message, outcome: Outcome) -> None:
+        """Settle what a site has done: other pools that have the source may share its connections."""
+        passage, pool = outcome.passage, message.queue.config.egress_pool
+        if passage is not None and passage.egress_pool != pool:
+            own = msgspec.structs.replace(passage, egress_pool=pool)
+            outcome = msgspec.structs.replace(outcome, passage=own)
         self._settle(message, outcome)
 
     def _forget(self, site: Site) -> None:

@@ -1,7 +1,8 @@
 """By which source does the next message leave? Weighted turns among the sources of a pool.
 
 Promises: over any stretch of messages each source has its share, evenly spread; a source whose address is
-not on this machine is reported once, skipped, and looked at again after a while.
+not on this machine is reported once, skipped, and looked at again after a while; a turn that led nowhere
+costs nobody a later one.
 """
 
 from __future__ import annotations
@@ -72,3 +73,13 @@ class Turns:
             return None
         self._credits[best] -= total
         return self._members[best][0]
+
+    def give_back(self, source: EgressSource, can_be_used: Callable[[EgressSource], bool]) -> None:
+        """Undo the turn of a source among those that could be used."""
+        for index, (member, weight) in enumerate(self._members):
+            if member == source or can_be_used(member):
+                self._credits[index] -= weight
+                self._credits[self._place(source)] += weight
+
+    def _place(self, source: EgressSource) -> int:
+        return next(index for index, (member, _) in enumerate(self._members) if member == source)

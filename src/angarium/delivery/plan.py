@@ -58,3 +58,5 @@ class NoRoute(msgspec.Struct, frozen=True):
 
     kind: Kind
     reply: Reply
+    is_unfit: bool = False
+    """From this source: another may have an address of a family that the hosts have."""

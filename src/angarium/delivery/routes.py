@@ -82,6 +82,11 @@ class Route:
         """Found under a configuration that is in force no more: what comes of it is of no interest."""
         self.waiting: list[Message] = []
 
+    @property
+    def is_unfit(self) -> bool:
+        """Whether only another source leads anywhere."""
+        return isinstance(self.found, NoRoute) and self.found.is_unfit
+
 
 class Routes:
     """All routes. `on_found` is told of each that was looked up, with those who waited for it."""
@@ -260,7 +265,7 @@ def _of_family(plan: Plan, source: EgressSource) -> Plan | NoRoute:
         text = (
             f"4.4.4 Egress source {source.name} is {family}, and no host of {plan.site} has such an address"
         )
-        return NoRoute(Kind.TRANSIENT, reply(451, text))
+        return NoRoute(Kind.TRANSIENT, reply(451, text), is_unfit=True)
     return msgspec.structs.replace(plan, hosts=tuple(hosts))
 
 

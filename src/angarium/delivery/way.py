@@ -44,6 +44,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     plan: Plan
     options: PathOptions = PathOptions()
     pool: str = NO_POOL
+    """Of the queue that asked; others that come by the same source share its connections."""
     source: EgressSource | None = None
     """None: the kernel chooses."""
     provider: str | None = None
