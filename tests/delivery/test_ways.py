@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import re
+import resource
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from angarium.policy.shaping import Shaping, load_shaping
 from angarium.policy.source import read_document
 from angarium.policy.throttle import Rate
 from angarium.spool.errors import SpoolError
+from angarium.spool.maildir import deliver_to_maildir
 from angarium.testing.nexthop import Do, NextHop
 
 
@@ -396,6 +399,34 @@ def test_maildir(run, tmp_path):
     assert (len(files), list((tmp_path / "example.net" / "b" / "tmp").iterdir())) == (3, [])
     assert files[0].read_bytes() == b"Return-Path: <a@example.com>\nSubject: test\n\nhello\n"
     assert (files[0].stat().st_mode & 0o777, files[0].parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_the_modes_of_a_maildir_are_those_that_were_asked_for(run, tmp_path):
+    """Whatever the server's umask, and with the group that the folder above hands on."""
+    tmp_path.chmod(0o2700)
+    options = Protocol(kind="maildir", maildir_path=f"{tmp_path}/a/b", dir_mode=0o770, file_mode=0o640)
+    before = os.umask(0o077)
+    try:
+        [outcome] = run(lambda house: house.deliver(house.queue("example.net", protocol=options)))
+    finally:
+        os.umask(before)
+    assert outcome.kind is Kind.DELIVERED
+    modes = {path.name: oct(path.stat().st_mode & 0o7777) for path in (tmp_path / "a").rglob("*")}
+    [file] = (tmp_path / "a" / "b" / "new").iterdir()
+    assert modes.pop(file.name) == "0o640"
+    assert modes == dict.fromkeys(["b", "tmp", "new", "cur"], "0o2770")
+
+
+def test_a_draft_that_cannot_be_finished_is_removed(tmp_path):
+    """A disk without room keeps nothing of what it could not take, however often it is tried."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(SpoolError, match="File too large"):
+            deliver_to_maildir(f"{tmp_path}/m", "1.a.b", [b"x" * 10_000], 0o700, 0o600)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert list((tmp_path / "m" / "tmp").iterdir()) == list((tmp_path / "m" / "new").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Mail on disk as maildirs: one file a message, written beside, synced, then moved into place.
 
-Promises that a name that was delivered before is not delivered again, and that when it returns the message
-and its place in the folder are on stable storage. Every error of the file system is a SpoolError.
+Promises that a name that was delivered before is not delivered again, that when it returns the message and
+its place in the folder are on stable storage, and that what is made has the modes that were asked for,
+whatever the umask. What fails leaves no draft behind. Every error of the file system is a SpoolError.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,19 +26,24 @@ def deliver_to_maildir(
     try:
         _make(root, dir_mode)
         draft = root / "tmp" / name
-        octets = b"".join(content).replace(b"\r\n", b"\n")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, file_mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(octets)
-            file.flush()
-            os.fsync(file.fileno())
-        if any(root.glob(f"cur/{name}*")):
-            draft.unlink()
-            return
-        draft.rename(root / "new" / name)
-        _sync(root / "new")
+        try:
+            _write(draft, b"".join(content).replace(b"\r\n", b"\n"), file_mode)
+            if not any(root.glob(f"cur/{name}*")):
+                draft.rename(root / "new" / name)
+                _sync(root / "new")
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise SpoolError(f"{error.filename or folder}: {error.strerror or error}") from None
+
+
+def _write(draft: Path, octets: bytes, mode: int) -> None:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(octets)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _make(root: Path, mode: int) -> None:
@@ -45,8 +52,17 @@ def _make(root: Path, mode: int) -> None:
         return
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
     for folder in [*reversed(missing), *(root / part for part in FOLDERS)]:
-        folder.mkdir(mode=mode, exist_ok=True)
+        _make_one(folder, mode)
         _sync(folder.parent)
+
+
+def _make_one(folder: Path, mode: int) -> None:
+    """Make a folder, unless somebody else has; then its mode is theirs."""
+    try:
+        folder.mkdir(mode=mode)
+    except FileExistsError:
+        return
+    folder.chmod(mode | folder.stat().st_mode & stat.S_ISGID)  # the group goes on as the folder above says
 
 
 def _sync(folder: Path) -> None:
