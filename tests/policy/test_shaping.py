@@ -157,6 +157,13 @@ def test_pools(tmp_path):
     ("text", "problem"),
     [
         ("[source.a]\nsource_address = 'localhost'", "2: source_address: 'localhost' is not an IP address"),
+        *(
+            (
+                f"[source.a]\nsource_address = '{address}'",
+                f"2: source_address: '{address}' is no address that",
+            )
+            for address in ("0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255")
+        ),
         ("[source.a]\nsocks5_proxy_server = 'x:1'", "2: socks5_proxy_server is not available"),
         ("[pool.p.a]\n", "1: there is no source a"),
         ("[source.a]\n[pool.p.a]\nweight = 0", "2: pool p has no source with a weight"),

@@ -8,7 +8,7 @@ the pool of those that leave the choice to the kernel. Whether an address is on 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from angarium.policy.source import Document
 from angarium.policy.tables import NOT_YET, Reader, Schema
 from angarium.policy.values import BadValueError, whole_number
 
+_BROADCAST = IPv4Address("255.255.255.255")
 NO_POOL = "none"
 """The pool of a queue that names none: the kernel chooses the address."""
 
@@ -52,13 +53,18 @@ class Egress(msgspec.Struct, frozen=True):
 
 
 def address(value: object) -> str:
-    """An IP address of this machine."""
+    """An IP address that one machine has for its own."""
     try:
-        return str(ip_address(values.text(value)))
+        found = ip_address(values.text(value))
     except BadValueError:
         raise
     except ValueError:
         raise BadValueError(f"{value!r} is not an IP address") from None
+    if found.is_unspecified or found.is_multicast or found == _BROADCAST:
+        raise BadValueError(
+            f"{value!r} is no address that mail can come from: name one of this machine's own"
+        )
+    return str(found)
 
 
 _PROXIES = (
