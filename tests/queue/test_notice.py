@@ -68,6 +68,17 @@ def test_who_said_what():
 
 
 @pytest.mark.parametrize(
+    ("name", "address", "who"),
+    [("mx.d.example", "192.0.2.1", "mx.d.example [192.0.2.1]"), ("[192.0.2.1]", "192.0.2.1", "[192.0.2.1]"),
+     ("[2001:db8::1]", "2001:db8::1", "[2001:db8::1]"), ("mx.d.example", None, "mx.d.example"),
+     (None, "192.0.2.1", "The next hop [192.0.2.1]")],
+)  # fmt: skip
+def test_a_host_is_named_once(name, address, who):
+    """An address literal says its address itself."""
+    assert f"\r\n{who} said:\r\n".encode() in notice(remote_mta=name, remote_address=address)
+
+
+@pytest.mark.parametrize(
     ("said", "expired", "status"),
     [
         (reply(550, "5.1.1 no"), False, "5.1.1"),

@@ -137,8 +137,9 @@ def _who(notice: Notice) -> str:
     """Whose words the reply is."""
     if notice.is_local:
         return "This server"
-    address = f" [{notice.remote_address}]" if notice.remote_address else ""
-    return f"{notice.remote_mta or 'The next hop'}{address}"
+    name = notice.remote_mta or "The next hop"
+    address = f"[{notice.remote_address}]" if notice.remote_address else ""
+    return name if address in ("", name) else f"{name} {address}"
 
 
 def _quoted(introduction: str, answer: Reply) -> list[str]:
