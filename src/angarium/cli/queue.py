@@ -192,6 +192,8 @@ def _print_done(action: str, answer: Any) -> None:
         print("".join(f"  {ident}\n" for ident in answer["sample"]), end="")
     else:
         print(f"{counted(answer['count'] - answer['stopped'], 'message')} {_DONE[action]}")
+        if action == "hold" and not answer["name"]:
+            print("no hold stands, and what comes later goes: `angarium queue suspend` keeps that back too")
     if answer["name"]:
         print(f"{action} {answer['name']} stands; `angarium queue cancel {answer['name']}` ends it")
     if answer["busy"]:
