@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from angarium.policy.advice import MAX_ALIKE, advise
 from angarium.policy.config import Listener, Overlay, Source
@@ -28,6 +29,30 @@ def test_nothing_to_say_about_a_plain_file() -> None:
         )
         == []
     )
+
+
+LONG = ", ".join(f'"{n}.0.0.0/8"' for n in (8, 20, 30))
+
+
+def test_lists_of_many_public_addresses() -> None:
+    """More public addresses than one network may have are said; one network, or a reason, is not."""
+    (warning,) = advice(f'["e.com"]\nrelay_to = true\nrelay_from = [{LONG}]')
+    assert warning.startswith('a.toml:3: warning: relay_from of "e.com" holds 50,331,648 public addresses, ')
+    assert advice('["e.com"]\nrelay_from = ["8.0.0.0/8", "10.0.0.0/8", "fc00::/7", "2a00::/17"]') == []
+    assert advice(f'["e.com"]\nallow = "partners"\nrelay_from = [{LONG}]') == []
+
+
+@pytest.mark.parametrize("table", ["", "[listener.peer.'10.0.0.0/8']\n"])
+@pytest.mark.parametrize("option", ["relay_hosts", "xclient_hosts", "proxy_hosts"])
+def test_lists_of_many_peers(tmp_path: Path, option: str, table: str) -> None:
+    """So are the peers that a listener or an overlay believes."""
+    main = tmp_path / "main.toml"
+    main.write_text(
+        f'postmaster = "ops@example.com"\n[[listener]]\nlisten = "0.0.0.0:25"\n{table}{option} = [{LONG}]\n'
+    )
+    (problem,) = load_configuration(str(main)).problems
+    assert (problem.source.line, problem.is_error) == (5 if table else 4, False)
+    assert problem.text.startswith(f"{option} holds 50,331,648 public addresses, ")
 
 
 def test_entry_silent_under_a_wildcard() -> None:

@@ -1,7 +1,8 @@
 """What in the listener_domains files is allowed, and probably not meant?
 
 Warnings for `check` and for a reload: entries that are silent where a wildcard or `"*"` above them speaks,
-domains accepted without a route to anywhere, options without effect, overlays that no session can match.
+domains accepted without a route to anywhere, options without effect, overlays that no session can match,
+lists of peers that are very long together.
 Pure; says each with file and line and what to do. The same advice about many entries is summed up after
 MAX_ALIKE of them, so that one line in a file of 100,000 does not bury the rest.
 """
@@ -9,15 +10,18 @@ MAX_ALIKE of them, so that one line in a file of 100,000 does not bury the rest.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from angarium.policy.breadth import is_open, many
 from angarium.policy.config import Listener, Network, Overlay, Problem, Source
 from angarium.policy.match import Entry, KeyKind, PolicyTables, Setting, Table, is_on
+from angarium.policy.open_relay import all_overlays
 
 MAX_ALIKE = 20
 INHERITABLE = ("relay_to", "relay_from", "relay_from_authz", "log_oob", "log_arf")
+PEER_LISTS = ("relay_hosts", "xclient_hosts", "proxy_hosts")
 
 Settings = dict[str, Setting[Any]]
 HasRoute = Callable[[str], bool]
@@ -31,6 +35,7 @@ def advise(tables: PolicyTables, listeners: Sequence[Listener], has_route: HasRo
         advisor.table(table)
     for listener in listeners:
         advisor.overlays(listener)
+        advisor.peer_lists(listener)
     return advisor.sum_up()
 
 
@@ -49,6 +54,8 @@ class _Advisor:
         self._problems: dict[Problem, None] = {}
         self._alike: Counter[str] = Counter()
         self._last: dict[str, Source] = {}
+        self._public: dict[Any, int] = {}
+        """How many addresses each list of networks holds, if that is too many and not said otherwise."""
 
     def warn(self, about: str, source: Source, text: str) -> None:
         """Add a warning; those with the same `about` are alike."""
@@ -78,6 +85,9 @@ class _Advisor:
                 self._silent(key, settings)
             if _is(settings.get("relay_to")):
                 self._relay_to(key, settings["relay_to"])
+            relay_from = settings.get("relay_from")
+            if relay_from is not None and "allow" not in settings:
+                self._broad(f'relay_from of "{key}"', relay_from.value, relay_from.source)
 
     def _silent(self, key: str, settings: Settings) -> None:
         """Contract 2.1: the entry found inherits nothing."""
@@ -129,6 +139,25 @@ class _Advisor:
                     f'{option} of "*" examines only what may not be relayed, and relay_to of "*" relays all'
                 )
                 self.warn('"*"', setting.source, f"{text}: give the domains entries of their own")
+
+    def peer_lists(self, listener: Listener) -> None:
+        """Look for lists of peers that hold more addresses than anybody's one network has."""
+        if listener.allow is None:
+            for option in PEER_LISTS:
+                source = listener.options.sources.get(option)
+                self._broad(option, getattr(listener.options, option), source)
+                for overlay in all_overlays(listener.peer, listener.via):
+                    networks = overlay.options.get(option, ())
+                    self._broad(option, networks, overlay.sources.get(option))
+
+    def _broad(self, what: str, networks: Iterable[Network], source: Source | None) -> None:
+        """Say how many there are; a list that is a part of the Internet is an error, and said as one."""
+        if networks not in self._public:
+            self._public[networks] = 0 if is_open(networks) else many(networks)
+        count = self._public[networks]
+        if count and source is not None:
+            advice = "all of them are believed: name the machines that you mean"
+            self.warn("many addresses", source, f"{what} holds {count:,} public addresses, and {advice}")
 
     def overlays(self, listener: Listener) -> None:
         """Look for overlays that no session on this listener can match."""

@@ -1,9 +1,9 @@
 """May an outsider use this server to send mail to anywhere?
 
 Puts to the real `decide` the questions whose answer should be no: from an unauthenticated peer in no network
-that anybody listed, IPv4 and IPv6, to a domain that no entry names. A network as wide as a part of the
-Internet, or the name of a whole top-level domain, is no list of anybody's machines or domains, and so counts
-as open.
+that anybody listed, IPv4 and IPv6, to a domain that no entry names. Networks as wide as a part of the
+Internet, one or many together, or the name of a whole top-level domain, are no list of anybody's machines or
+domains, and so count as open.
 
 Pure. `allow = "reason"` in the entry or the listener accepts the risk. Handlers are not asked: what code
 decides cannot be looked through from outside.
@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, collapse_addresses, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from angarium.mail.address import Address
+from angarium.policy.breadth import UNREACHABLE, collapsed, is_open, is_wide, many, vast
 from angarium.policy.config import Configuration, Listener, ListenerOptions, Network, Overlay, Problem, Source
 from angarium.policy.context import Context
 from angarium.policy.decision import DecidedBy, Verdict
@@ -26,21 +27,10 @@ from angarium.policy.match import LINE_BITS, NULL_PATH, PolicyTables, Raw, Row, 
 from angarium.policy.networks import IPAddress, NetworkSet, parse_network
 from angarium.policy.relay import decide
 
-WIDE = {4: 8, 6: 17}
-"""Prefixes shorter than this hold parts of the Internet, not somebody's network."""
 MAX_SENDERS = 100
 """Entries with too wide a relay_from that are looked at on each level: one is reason enough."""
-
-_UNREACHABLE = tuple(
-    parse_network(text)
-    for text in (
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-        *("192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
-        *("203.0.113.0/24", "224.0.0.0/3", "::/3", "2001::/23", "2001:db8::/32", "3fff::/20"),
-        *("4000::/2", "8000::/1"),
-    )
-)
-"""Private, special and unassigned networks (RFC 6890): no outsider comes from there."""
+MAX_OF_A_LIST = 8
+"""Networks of a list that is a part of the Internet by many of them, in which an outsider is looked for."""
 
 _NOT_PUBLIC = frozenset(
     (
@@ -165,9 +155,10 @@ class _Asked:
         decided = self._decide(_SENDER, _RECIPIENT, relay_hosts)
         if decided is not None:
             network = relay_hosts.find(self._peer)
-            text = (
-                f"{network} in relay_hosts is far more than one's own machines, and they may relay anywhere"
-            )
+            held = f"{network} in relay_hosts is"
+            if network is not None and not is_wide(network):
+                held = f"relay_hosts holds {many(relay_hosts):,} public addresses,"
+            text = f"{held} far more than one's own machines, and they may relay anywhere"
             advice = 'name the networks that you mean, or accept it with allow = "the reason" on the listener'
             yield _Way(_source(decided), f"{text}: {advice}")
 
@@ -251,29 +242,14 @@ def outsiders(lists: Iterable[Sequence[Network]]) -> list[IPAddress]:
 
     Lists are the networks as somebody wrote them together: they may be wide together and not each.
     """
-    narrow: list[Network] = list(_UNREACHABLE)
+    each = [collapsed(networks) for networks in dict.fromkeys(map(tuple, lists))]
     wide: dict[Network, None] = dict.fromkeys((parse_network("0.0.0.0/0"), parse_network("::/0")))
-    for networks in dict.fromkeys(map(tuple, lists)):
-        for network in _collapsed(networks):
-            if _is_wide(network):
-                wide[network] = None
-            else:
-                narrow.append(network)
+    for networks in each:
+        wide |= dict.fromkeys([*filter(is_wide, networks), *vast(networks)[:MAX_OF_A_LIST]])
+    named = dict.fromkeys(network for networks in each for network in networks if network not in wide)
+    narrow = [*UNREACHABLE, *named]
     peers = (_free(base, [*narrow, *(other for other in wide if _inside(other, base))]) for base in wide)
     return [peer for peer in peers if peer is not None]
-
-
-def _collapsed(networks: Iterable[Network]) -> Iterator[Network]:
-    each = list(networks)
-    yield from collapse_addresses(network for network in each if network.version == 4)
-    yield from collapse_addresses(network for network in each if network.version == 6)
-
-
-def _is_wide(network: Network) -> bool:
-    return network.prefixlen < WIDE[network.version] and not any(
-        other.version == network.version and network.subnet_of(other)  # type: ignore[arg-type]
-        for other in _UNREACHABLE
-    )
 
 
 def _inside(network: Network, base: Network) -> bool:
@@ -306,26 +282,27 @@ def peer_lists(configuration: Configuration) -> Iterator[Sequence[Network]]:
         yield listener.options.relay_hosts
         yield listener.options.xclient_hosts
         yield listener.options.proxy_hosts
-        for overlay in _overlays(listener.peer, listener.via):
+        for overlay in all_overlays(listener.peer, listener.via):
             for option in ("relay_hosts", "xclient_hosts", "proxy_hosts"):
                 yield overlay.options.get(option, ())
-        for overlay in _overlays(listener.peer):
+        for overlay in all_overlays(listener.peer):
             yield (overlay.network,)
     for raw in {raw for raw in _relay_from(configuration.domains) if raw is not None}:
         yield _parsed(raw)
 
 
-def _overlays(*groups: Iterable[Overlay]) -> Iterator[Overlay]:
+def all_overlays(*groups: Iterable[Overlay]) -> Iterator[Overlay]:
+    """These and those inside them."""
     for overlays in groups:
         for overlay in overlays:
             yield overlay
-            yield from _overlays(overlay.peer, overlay.via)
+            yield from all_overlays(overlay.peer, overlay.via)
 
 
 def _locals(listener: Listener, tables: PolicyTables) -> list[IPAddress]:
     """The local addresses that make a difference."""
     named = [ip_address(text) for text in tables.local_scopes.get(listener.label, ())]
-    via = [overlay.network.network_address for overlay in _overlays(listener.peer, listener.via)]
+    via = [overlay.network.network_address for overlay in all_overlays(listener.peer, listener.via)]
     own = ip_address(listener.host)
     return list(dict.fromkeys([own, *(other for other in (*named, *via) if _comes_here(other, own))]))
 
@@ -360,7 +337,7 @@ def _wide_shapes(tables: PolicyTables) -> frozenset[int]:
     """The numbers of the shapes whose relay_from is too wide."""
     wide = set()
     for number, texts in enumerate(_relay_from(tables)):
-        if texts is not None and any(map(_is_wide, _collapsed(_parsed(texts)))):
+        if texts is not None and is_open(_parsed(texts)):
             wide.add(number)
     return frozenset(wide)
 
