@@ -126,6 +126,27 @@ def test_a_policy_is_fetched_once(fetch):
     assert requests == ["GET /.well-known/mta-sts.txt HTTP/1.1"] * 2
 
 
+@pytest.mark.parametrize("first", ["127.0.0.2", "127.0.0.3"], ids=["refuses", "hangs"])
+def test_a_policy_comes_from_any_address_of_its_host(fetch, first):
+    """An address that refuses, or says nothing, hides no policy that another one has."""
+
+    class Silent(asyncio.Protocol):
+        def connection_lost(self, exc):
+            gone.set()
+
+    gone = asyncio.Event()
+
+    async def test(policies, web, zone):
+        zone["mta-sts.example.com"] = {"A": [first, "127.0.0.1"]}
+        async with await asyncio.get_running_loop().create_server(Silent, "127.0.0.3", web.port):
+            policy = await policies.policy("example.com")
+            if first == "127.0.0.3":
+                await gone.wait()
+            return policy
+
+    assert fetch(test).mode == "enforce"
+
+
 def test_a_known_policy_outlives_trouble(fetch):
     """Who blocks DNS or HTTPS later changes nothing until the policy is over."""
 

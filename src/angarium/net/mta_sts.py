@@ -31,6 +31,8 @@ MAX_POLICY = 64 * 1024
 """Octets (RFC 8461 section 3.3)."""
 FETCH_TIME = 60.0
 """Seconds for the whole of it (RFC 8461 section 3.3)."""
+MAX_ADDRESSES = 4
+"""Of the host that has a policy, tried one after the other."""
 MAX_AGE = 31_557_600.0
 """Seconds (RFC 8461 section 3.2)."""
 RETRY_TIME = 300.0
@@ -146,8 +148,19 @@ class Policies:
         kept.until = self._clock() + policy.max_age
 
     async def _fetch(self, host: str) -> Policy:
-        addresses = await self._resolver.addresses(host)
-        connection = await self._connect(addresses[0], self._port, limit=FETCH_TIME / 2)
+        """From one of its addresses: who cannot be had leaves the next its share of the time."""
+        addresses = (await self._resolver.addresses(host))[:MAX_ADDRESSES]
+        troubles: list[Exception] = []
+        for address in addresses:
+            try:
+                async with asyncio.timeout(FETCH_TIME / len(addresses)):
+                    return await self._fetch_from(address, host)
+            except (ConnectionTrouble, TimeoutError) as error:
+                troubles.append(error)
+        raise troubles[0]
+
+    async def _fetch_from(self, address: str, host: str) -> Policy:
+        connection = await self._connect(address, self._port, limit=FETCH_TIME / 2)
         try:
             context = client_context(verify=True, ca=self._ca)
             return parse_policy(await _get(connection, context, host))
