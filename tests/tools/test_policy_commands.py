@@ -113,6 +113,58 @@ def test_the_last_line_of_a_proof_says_what_it_does_not_cover(main: str) -> None
     assert f"{closed}, unless the handler lets them" in " ".join(run("prove", str(policy)).stdout.split())
 
 
+OPEN_BY_CODE = """\
+from angarium import ListenerDomain, Policy
+policy = Policy.load("angarium.toml")
+@policy.on
+def get_listener_domain(domain, listener, conn_meta):
+    return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("opens", "right"),
+    [
+        ("ListenerDomain(relay_to=True)", "relay_to"),
+        ("ListenerDomain(relay_to=domain.endswith('.com'))", "relay_to"),
+        ("ListenerDomain(relay_from=['0.0.0.0/0'])", "relay_from"),
+        ("ListenerDomain(relay_from=['128.0.0.0/1']) if domain == 'example.com' else None", "relay_from"),
+    ],
+)
+def test_prove_tries_handlers_with_strangers(main: str, opens: str, right: str) -> None:
+    """A handler that lets strangers relay makes an open relay, and its line is named."""
+    policy = Path(main).with_name("policy.py")
+    policy.write_text(OPEN_BY_CODE.format(opens))
+    done = run("prove", str(policy), "--json")
+    assert done.returncode == 1
+    proof = answer(done)
+    assert proof["open_relay"]
+    (offence,) = proof["offences"]
+    assert (offence["right"], offence["rules"][0]["handler"]) == (right, "get_listener_domain")
+    assert offence["rules"][0]["line"] == 3
+    told = " ".join(run("prove", str(policy)).stdout.split())
+    assert "policy.py:3: get_listener_domain lets strangers relay mail" in told
+    untried = run("prove", str(policy), "--no-handlers")
+    assert untried.returncode == 0
+    assert "unless the handler lets them: it was not asked" in " ".join(untried.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("body", "failed"), [("1 / 0", 3), ("ListenerDomain(relay_to=domain == 'mine.example')", 0)]
+)
+def test_prove_with_handlers_that_let_no_stranger_in(main: str, body: str, failed: int) -> None:
+    """One that names its own domains, or fails (which lets nobody in), opens nothing."""
+    policy = Path(main).with_name("policy.py")
+    policy.write_text(OPEN_BY_CODE.format(body))
+    done = run("prove", str(policy), "--json")
+    proof = json.loads(done.stdout)
+    assert (done.returncode, proof["offences"], len(proof["failed_handlers"])) == (0, [], failed)
+    assert proof["strangers"] >= 3
+    told = " ".join(run("prove", str(policy)).stdout.split())
+    assert ("unless the handler lets them: it failed" in told) == bool(failed)
+    assert ("ZeroDivisionError: division by zero: strangers could not try it" in told) == bool(failed)
+
+
 def test_replay_that_compares_nothing_does_not_pass(main: str) -> None:
     """Where no record could be compared, nothing is known: exit code 2, and a line that says so."""
     folder = Path(main).with_name("logs")

@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 
 from angarium.admin.changes import as_written, change_as_written
-from angarium.admin.rehearsal import NAME, Answer, Outcome, Play, rehearse
+from angarium.admin.rehearsal import NAME, Answer, NoResolver, Outcome, Play, rehearse
 from angarium.delivery.plan import NoRoute
 from angarium.delivery.resolve import PROHIBITED_HOSTS, Own, Rules, resolve
 from angarium.mail.address import Address, AddressError
 from angarium.mail.envelope import Envelope, Recipient
 from angarium.mail.status import Reply
-from angarium.net.dns import DnsTrouble, Resolver
+from angarium.net.dns import Resolver
 from angarium.net.local import is_local_address
 from angarium.policy.bindings import parse_socket
 from angarium.policy.config import Configuration, Listener, QueueConfig, Source
@@ -67,18 +67,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What it calls itself; None: a name of no meaning."""
 
 
-class _NoResolver:
-    """Asks nobody."""
-
-    async def mx(self, name: str) -> Any:
-        raise DnsTrouble(f"{name} was not asked about")
-
-    addresses = mx
-
-    async def lookup(self, name: str, _: str) -> Any:
-        return await self.mx(name)
-
-
 async def explain(
     configuration: Configuration, question: Question, resolver: Resolver | None
 ) -> list[dict[str, Any]]:
@@ -87,7 +75,7 @@ async def explain(
     if not question.handlers:
         configuration = msgspec.structs.replace(configuration, hooks=Hooks())
     play = _play(configuration, question)
-    used = resolver if question.resolve and resolver is not None else _NoResolver()
+    used = resolver if question.resolve and resolver is not None else NoResolver()
     outcome = await rehearse(configuration, play, used)
     if not outcome.answers:
         raise QuestionError("the session ends before a recipient is named: is the peer one of your proxies?")

@@ -16,7 +16,7 @@ from angarium.log.records import Record
 from angarium.log.writer import Writer
 from angarium.mail.status import Reply, reply
 from angarium.net.connection import Connection, TimedOut
-from angarium.net.dns import Resolver
+from angarium.net.dns import DnsTrouble, Resolver
 from angarium.net.tls import TlsFacts
 from angarium.policy.config import Configuration
 from angarium.policy.context import Context
@@ -31,6 +31,20 @@ from angarium.reception.session import Session
 NAME = "explain.invalid"
 """What the client calls itself, unless told otherwise."""
 _FACTS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+
+
+class NoResolver:
+    """Asks nobody."""
+
+    async def mx(self, name: str) -> Any:
+        """Raise DnsTrouble."""
+        raise DnsTrouble(f"{name} was not asked about")
+
+    addresses = mx
+
+    async def lookup(self, name: str, _: str) -> Any:
+        """Raise DnsTrouble."""
+        return await self.mx(name)
 
 
 @dataclass(slots=True, kw_only=True)
