@@ -23,6 +23,7 @@ from angarium.policy.source import read_document
 from angarium.policy.throttle import Rate
 from angarium.spool.errors import SpoolError
 from angarium.spool.maildir import deliver_to_maildir
+from angarium.testing.network import Network
 from angarium.testing.nexthop import Do, NextHop
 
 
@@ -285,41 +286,48 @@ def test_a_source_of_another_family_is_skipped(run, weights):
     }
 
 
+BOTH = {"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"]}
+SIX_AND_FOUR = egress(("six", "2001:db8::9"), ("four", "192.0.2.9"), p={"six": 1, "four": 1})
+
+
+def families(run, test, zone):
+    """Which sources took the mail of `test(house)`, with a pool of both families and hosts of a zone."""
+    simulated = {
+        "setup": {"connect": Network().connect},
+        "is_local": ["192.0.2.9", "2001:db8::9"].__contains__,
+    }
+    outcomes = run(test, terms=SIX_AND_FOUR, zone=zone, **simulated)
+    assert {outcome.kind for outcome in outcomes} == {Kind.DELIVERED}
+    return Counter(outcome.passage.egress_source for outcome in outcomes)
+
+
 def test_a_source_that_does_not_fit_loses_no_turn(run):
     """Over all mail each source has its share, also beside domains that one of them cannot reach."""
-    terms = egress(("six", "::1"), ("four", "127.0.0.2"), p={"six": 1, "four": 1})
-    zone = {"both.example": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}
+    zone = {f"{number}.example": {"A": ["192.0.2.1"]} for number in range(4)} | {"both.example": BOTH}
 
     async def test(house):
-        async with NextHop() as hop, NextHop(host="::1", port=hop.port):
-            both = house.queue("both.example", egress_pool="p", smtp_port=hop.port, prohibited_hosts=())
-            for number in range(4):
-                await house.deliver(house.queue(f"{number}.example!{hop.route}", egress_pool="p"))
-                await house.deliver(both)
-            return house.outcomes
+        for number in range(4):
+            for name in (f"{number}.example", "both.example"):
+                await house.deliver(house.queue(name, egress_pool="p"))
+        return house.outcomes
 
-    outcomes = run(test, terms=terms, zone=zone, is_local=lambda _: True)
-    assert Counter(outcome.passage.egress_source for outcome in outcomes) == {"six": 4, "four": 4}
+    assert families(run, test, zone) == {"six": 4, "four": 4}
 
 
 def test_a_source_fits_again_when_the_hosts_have_its_family(run):
     """That a source does not fit is found out anew, as every route is."""
-    terms = egress(("six", "::1"), ("four", "127.0.0.2"), p={"six": 1, "four": 1})
-    zone = {"some.example": {"A": ["127.0.0.1"]}}
+    zone = {"some.example": {"A": ["192.0.2.1"]}}
 
     async def test(house):
-        async with NextHop() as hop, NextHop(host="::1", port=hop.port):
-            config = {"egress_pool": "p", "smtp_port": hop.port, "prohibited_hosts": ()}
-            queue = house.queue("some.example", **config)
-            await house.deliver(queue, 2)
-            zone["some.example"] = {"A": ["127.0.0.1"], "AAAA": ["::1"]}
-            await house.sleep(61)
-            await house.deliver(queue)
-            await house.clock.idle()
-            return await house.deliver(queue, 4)
+        queue = house.queue("some.example", egress_pool="p")
+        await house.deliver(queue)
+        zone["some.example"] = BOTH
+        await house.sleep(61)
+        await house.deliver(queue)
+        await house.clock.idle()
+        return await house.deliver(queue, 4)
 
-    outcomes = run(test, terms=terms, zone=zone, is_local=lambda _: True)
-    assert {outcome.passage.egress_source for outcome in outcomes} == {"six", "four"}
+    assert families(run, test, zone) == {"six": 2, "four": 2}
 
 
 def test_records_name_the_pool_of_the_queue(run):

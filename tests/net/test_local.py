@@ -10,7 +10,6 @@ from angarium.net.local import is_local_address
     [
         ("127.0.0.1", True),
         ("127.0.0.77", True),
-        ("::1", True),
         ("0.0.0.0", True),
         ("192.0.2.77", False),
         ("2001:db8::77", False),
