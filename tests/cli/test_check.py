@@ -85,6 +85,26 @@ def test_warnings(tmp_path: Path, main: str, domains: str, problem: str) -> None
     assert angarium("check", "--strict", "main.toml", cwd=tmp_path).returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("listen", "queue", "warned"),
+    [
+        ("127.0.0.77:6121", "routing_domain = '[127.0.0.77]:6121'", True),
+        ("0.0.0.0:6121", "routing_domain = '[127.0.0.1]:6121'", True),
+        ("0.0.0.0:6121", "routing_domain = '[127.0.0.1]'\nsmtp_port = 6121", True),
+        ("127.0.0.1:25", "routing_domain = '[127.0.0.1]'", True),
+        ("127.0.0.1:6121", "routing_domain = '[127.0.0.1]:6122'", False),
+        ("0.0.0.0:6121", "routing_domain = '[192.0.2.1]:6121'", False),
+        ("0.0.0.0:6121", "routing_domain = 'inside.example:6121'", False),
+    ],
+)
+def test_routes_that_lead_back(tmp_path: Path, listen: str, queue: str, warned: bool) -> None:
+    """A route to one of our own listeners, where no mail is delivered, is a warning with its line."""
+    write(tmp_path, MAIN.replace("127.0.0.1:0", listen), queues=f"[queue.'example.com']\n{queue}\n")
+    done = angarium("check", "main.toml", cwd=tmp_path)
+    assert done.returncode == 0
+    assert ("queues.toml:2: warning: routing_domain [127" in done.stdout) == warned
+
+
 def test_json(tmp_path: Path) -> None:
     """--json prints each problem as an object."""
     write(tmp_path, domains='["e.com"]\nrelay_too = true\n')

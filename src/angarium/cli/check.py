@@ -10,10 +10,14 @@ from typing import Annotated
 import typer
 
 from angarium.cli.configuration import Config, ConfigArgument, find
+from angarium.delivery.plan import SMTP_PORT
+from angarium.delivery.resolve import Own
+from angarium.net.local import is_local_address
 from angarium.net.rights import has_user, interpreter_trouble
 from angarium.policy.config import ConfigError, Configuration, Problem
 from angarium.policy.load import load
 from angarium.policy.open_relay import open_relays, proxies_with_rights
+from angarium.policy.route import next_hop
 
 
 def check(
@@ -52,6 +56,7 @@ def _problems(path: object) -> list[Problem]:
         *open_relays(configuration),
         *proxies_with_rights(configuration),
         *_of_this_machine(configuration),
+        *_circles(configuration),
     ]
 
 
@@ -63,6 +68,22 @@ def _of_this_machine(configuration: Configuration) -> Iterator[Problem]:
         yield Problem(configuration.sources["user"], text, is_error=False)
     elif configuration.workers != 1 and (trouble := interpreter_trouble(user)):
         yield Problem(configuration.sources["user"], trouble, is_error=False)
+
+
+def _circles(configuration: Configuration) -> Iterator[Problem]:
+    """Routes that lead back to one of our own listeners: delivery never goes there (RFC 5321 section 6.3)."""
+    own = Own(listeners=tuple((listener.host, listener.port) for listener in configuration.listeners))
+    queues = configuration.queues
+    for level in queues.each_level("routing_domain"):
+        routing_domain, source = level["routing_domain"]
+        port, _ = level.get("smtp_port") or queues.default.get("smtp_port") or (SMTP_PORT, source)
+        hop = next_hop("", routing_domain) if routing_domain is not None else None
+        if hop is None or hop.address is None:
+            continue
+        if own.takes(str(hop.address), hop.port or port, is_local_address):
+            text = f"routing_domain {routing_domain} is one of our own listeners: mail for it fails with"
+            text += " 554 5.4.6; name the server that has the mailboxes"
+            yield Problem(source, text, is_error=False)
 
 
 def _row(problem: Problem) -> dict[str, object]:
