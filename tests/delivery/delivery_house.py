@@ -1,7 +1,7 @@
 """A dispatcher with a real next hop, real sockets and a zone in a dict."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 
 from angarium.delivery.dispatcher import Dispatcher
@@ -103,7 +103,15 @@ class House:
 @asynccontextmanager
 async def both(first, second):
     """Two next hops, the second on 127.0.0.2 at the port of the first."""
-    async with first:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(first)
         second.port = first.port
-        async with second:
-            yield first, second
+        try:
+            await stack.enter_async_context(second)
+        except OSError:  # somebody has just that port: take another
+            await stack.aclose()
+            first.port = 0
+            async with both(first, second):
+                yield first, second
+            return
+        yield first, second
