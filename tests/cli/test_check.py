@@ -93,6 +93,16 @@ def test_warnings(tmp_path: Path, main: str, domains: str, problem: str) -> None
         ("0.0.0.0:6121", "routing_domain = '[127.0.0.1]'\nsmtp_port = 6121", True),
         ("127.0.0.1:25", "routing_domain = '[127.0.0.1]'", True),
         ("127.0.0.1:6121", "routing_domain = '[127.0.0.1]:6122'", False),
+        (
+            "127.0.0.1:25",
+            "routing_domain = '[127.0.0.1]'\nprotocol = {maildir_path = '/m/{local_part}'}",
+            False,
+        ),
+        (
+            "127.0.0.1:25",
+            "routing_domain = '[127.0.0.1]'\nprotocol = {smtp = {mx_list = ['h.example']}}",
+            False,
+        ),
         ("0.0.0.0:6121", "routing_domain = '[192.0.2.1]:6121'", False),
         ("0.0.0.0:6121", "routing_domain = 'inside.example:6121'", False),
     ],

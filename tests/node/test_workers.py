@@ -350,6 +350,8 @@ def test_what_a_missing_worker_is_told_later(tmp_path):
             held = await asyncio.to_thread(angarium, *asked)
             assert held.returncode == 0
             assert "worker 0 is not there: it is told when it is back" in held.stderr
+            elsewhere = await asyncio.to_thread(angarium, *asked[:3], "release", "0" * 32)
+            assert (elsewhere.returncode, "when it is back" in elsewhere.stderr) == (0, True)
             (tmp_path / "poison").unlink()
             server.process.send_signal(signal.SIGHUP)
             await server.heard("worker 0 is ready again")

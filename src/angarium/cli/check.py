@@ -14,7 +14,7 @@ from angarium.delivery.plan import SMTP_PORT
 from angarium.delivery.resolve import Own
 from angarium.net.local import is_local_address
 from angarium.net.rights import has_user, interpreter_trouble
-from angarium.policy.config import ConfigError, Configuration, Problem
+from angarium.policy.config import ConfigError, Configuration, Problem, Protocol
 from angarium.policy.load import load
 from angarium.policy.open_relay import open_relays, proxies_with_rights
 from angarium.policy.route import next_hop
@@ -76,6 +76,9 @@ def _circles(configuration: Configuration) -> Iterator[Problem]:
     queues = configuration.queues
     for level in queues.each_level("routing_domain"):
         routing_domain, source = level["routing_domain"]
+        protocol, _ = level.get("protocol") or queues.default.get("protocol") or (Protocol(), source)
+        if protocol.kind not in ("smtp", "lmtp") or protocol.mx_list:
+            continue  # its mail goes elsewhere
         port, _ = level.get("smtp_port") or queues.default.get("smtp_port") or (SMTP_PORT, source)
         hop = next_hop("", routing_domain) if routing_domain is not None else None
         if hop is None or hop.address is None:

@@ -128,8 +128,8 @@ def queue(
     for worker in missing:
         what_of_it = "it is told when it is back" if is_told else "its part is missing"
         print(f"angarium: worker {worker} is not there: {what_of_it}; see the server's log", file=sys.stderr)
-    is_in_vain = (action == "find" and not answer) or (bool(selector["ids"]) and _concerns_nothing(answer))
-    if (missing and not is_told) or is_in_vain:
+    is_found = not selector["ids"] or bool(missing) or not _concerns_nothing(answer)
+    if (missing and not is_told) or (action == "find" and not answer) or not is_found:
         raise typer.Exit(1)
 
 
