@@ -42,7 +42,7 @@ def test_a_message_arrives_as_it_is(run):
 
 @pytest.mark.parametrize("stage", [Stage.BANNER, Stage.EHLO, Stage.MAIL, Stage.RCPT, Stage.CONTENT])
 def test_a_reply_ended_by_a_bare_lf(run, stage):
-    """It is no reply, costs no time-out, and is told as it came: the record says what the host said."""
+    """It is no reply, costs a second and no time-out, and the record says what the host said."""
     key = "content" if stage is Stage.CONTENT else stage.value.lower()
 
     async def test(house):
@@ -56,7 +56,7 @@ def test_a_reply_ended_by_a_bare_lf(run, stage):
     assert (outcome.kind, outcome.stage, outcome.is_unknown) == (Kind.TRANSIENT, stage, is_unknown)
     said = f"Not SMTP at {stage.value}: a reply ended by a bare LF: b'250 taken as 7'"
     assert outcome.reply.text == said + (", and the next hop may have the message" if is_unknown else "")
-    assert seconds < 1
+    assert seconds < 10
 
 
 def test_the_dialogue(run):

@@ -46,6 +46,8 @@ HANDSHAKE_PAUSE = 600.0
 MAX_FAILED_HANDSHAKES = 10_000
 MECHANISMS = ("PLAIN", "LOGIN")
 """For AUTH, in the order in which we like them."""
+LF_TIME = 1.0
+"""Seconds that the rest of a reply may take whose line has come to a bare LF."""
 MIN_FLOW = 256 * 1024
 """Octets of content that a host takes in the time for one reply, or it counts as hanging."""
 
@@ -311,9 +313,12 @@ class Link:
     async def receive(self) -> None:
         """Let the sender have what comes. Raises Trouble."""
         assert self._connection is not None
+        limit, said = self._deadline - self._loop.time(), self.sender.ended_by_lf
         try:
-            data = await self._connection.receive(self._deadline - self._loop.time())
+            data = await self._connection.receive(limit if said is None else min(limit, LF_TIME))
         except TimedOut:
+            if said is not None:
+                self.fault(Cause.GARBLED, f"a reply ended by a bare LF: {said!r}")
             if not self._has_time():
                 self.fault(Cause.TIMED_OUT)
             return

@@ -181,9 +181,6 @@ class Routes:
             return local
         try:
             hop = next_hop(asked.domain, asked.routing_domain)
-        except RouteError as error:
-            return _no_next_hop(asked, error)
-        try:
             hops = [parse_next_hop(text, is_trusted=True) for text in asked.config.protocol.mx_list]
         except RouteError as error:
             return NoRoute(Kind.TRANSIENT, reply(451, f"4.3.5 {error}"))
@@ -275,10 +272,3 @@ NO_USABLE_SOURCE = NoRoute(Kind.TRANSIENT, NO_SOURCE)
 def no_pool(name: str) -> NoRoute:
     """What becomes of mail whose pool nobody has written."""
     return NoRoute(Kind.TRANSIENT, reply(451, f"4.3.5 There is no egress pool {name}"))
-
-
-def _no_next_hop(asked: Question, error: RouteError) -> NoRoute:
-    """The operator's routing domain may be mended while mail waits; a recipient's domain stays what it is."""
-    if asked.routing_domain is not None:
-        return NoRoute(Kind.TRANSIENT, reply(451, f"4.3.5 {error}"))
-    return NoRoute(Kind.PERMANENT, reply(550, f"5.1.2 {error}"))

@@ -154,6 +154,11 @@ def _normalize_literal(text: str) -> str:
         raise AddressError(f"not an address literal: {text[:80]!r}") from error
 
 
+def is_numeric(domain: str) -> bool:
+    """Whether a domain ends like an address without brackets, as no name does (RFC 1123 section 2.1)."""
+    return domain.rpartition(".")[2].isdigit()
+
+
 def literal_address(domain: str) -> IPv4Address | IPv6Address | None:
     """The address in a normalised literal domain, or None where the domain is a name."""
     if not domain.startswith("["):

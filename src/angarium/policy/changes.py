@@ -12,6 +12,7 @@ MAX_CHANGES = 50
 MAX_VALUE = 200
 """Characters of a new value that are told: every record of a transaction repeats them."""
 
+_ABSENT = object()
 Before = list[tuple[Meta, dict[str, Any]]]
 
 
@@ -26,10 +27,12 @@ def changes_since(metas: Before, args: Sequence[object]) -> list[Change]:
     changes = [change for arg in args if isinstance(arg, Message) for change in arg.changes]
     for meta, was in metas:
         changes += [Change("meta", name) for name in _different(was, meta.as_dict())]
+    if len(changes) > MAX_CHANGES:  # those of header fields are the ones that come in hundreds
+        changes.sort(key=lambda change: change.what.endswith("_header"))
     return [Change(change.what, change.value[:MAX_VALUE]) for change in changes[:MAX_CHANGES]]
 
 
 def _different(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if was == now:
         return []
-    return [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    return [name for name in {**was, **now} if was.get(name, _ABSENT) != now.get(name, _ABSENT)]

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from angarium.mail.address import AddressError, literal_address, normalize_domain
+from angarium.mail.address import AddressError, is_numeric, literal_address, normalize_domain
 
 _PORT = r":(?P<port>[0-9]{1,5})"
 _LITERAL_FORMS = (
@@ -118,7 +118,7 @@ def _portless(text: str, *, is_trusted: bool) -> NextHop:
             f"{shown[:80]} is no routing domain: write a name, name:port, '[10.0.0.1]' or '[10.0.0.1]:2525'"
         ) from None
     address = literal_address(name)
-    if address is None and name.rpartition(".")[2].isdigit():
+    if address is None and is_numeric(name):
         raise RouteError(f"{text[:80]} looks like an address: write '[{text[:80]}]'")
     return NextHop(name if address is None else str(address), address, None, is_trusted)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from angarium.mail.status import Reply, reply
 from angarium.policy.decision import DecidedBy, HandlerPlace
 from angarium.policy.trail import Trail
+from angarium.policy.views import Change
 from angarium.reception.calls import OF_AUTH
 from angarium.reception.guard import limit_of
 from angarium.reception.proxies import BROKEN_HEADER, NOT_BELIEVED
@@ -61,9 +62,13 @@ def who_refused(
 def who_discarded(session: Session) -> DecidedBy:
     """Who chose the queue that nothing leaves: a handler, or metadata of the listener."""
     for call in reversed(session.handlers.calls.told()):
-        if any("queue" in (change.what, change.value) for change in call.changes or ()):
+        if any(_chooses_queue(change) for change in call.changes or ()):
             return _trail(session).code(call.place)
     return _option(session, "meta")
+
+
+def _chooses_queue(change: Change) -> bool:
+    return change.what == "queue" or (change.what == "meta" and change.value == "queue")
 
 
 def limit_reached(session: Session, answer: Reply, event: events.Answerable | None) -> str | None:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from angarium.mail.address import Address, AddressError, parse_mailbox
+from angarium.mail.address import Address, AddressError, is_numeric, parse_mailbox
 from angarium.mail.status import reply
 from angarium.wire.events import (
     Auth,
@@ -120,7 +120,10 @@ def _rcpt(argument: str, offered: Extensions) -> Rcpt:
     read = rcpt_parameters(parameters, offered) if parameters else _NO_RCPT_PARAMETERS
     if path is not None and path.lower() == "postmaster":
         return Rcpt(Address("postmaster", ""), read)
-    return Rcpt(_mailbox(path or bare or "", "5.1.3 recipient"), read)
+    recipient = _mailbox(path or bare or "", "5.1.3 recipient")
+    if is_numeric(recipient.domain):
+        raise CommandError(reply(501, "5.1.3 an address stands in brackets: <user@[192.0.2.1]>"), "address")
+    return Rcpt(recipient, read)
 
 
 def _mailbox(text: str, what: str) -> Address:

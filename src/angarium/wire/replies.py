@@ -1,8 +1,7 @@
 """What a server answers: replies (RFC 5321 section 4.2) and the extensions it offers (section 4.1.1.1).
 
 Answers "which reply is this?" of octets cut in any way. Tolerant of texts, strict about structure: whatever
-is no reply raises NotAReply once, and so does a reply longer than any server has reason to send, and one
-behind whose bare LF nothing came: no line ends there (RFC 5321 section 2.3.8), and nobody waits for its end.
+is no reply raises NotAReply once, and so does a reply longer than any server has reason to send.
 """
 
 from __future__ import annotations
@@ -47,6 +46,13 @@ class ReplyReader:
         self._waiting += lines
 
     @property
+    def ended_by_lf(self) -> bytes | None:
+        """What came of a line, where it ends with a bare LF: that ends none (RFC 5321 section 2.3.8), but its
+        server may think so.
+        """
+        return self._rest[:_SHORT].strip() if self._rest.endswith(b"\n") else None
+
+    @property
     def has_buffered_input(self) -> bool:
         """Whether octets, or lines of an unfinished reply, are waiting."""
         return bool(self._waiting or self._rest or self._texts)
@@ -66,8 +72,6 @@ class ReplyReader:
                 return reply(int(self._code), text)
         if len(self._rest) > MAX_LINE + 1:  # one more: the last octet may be the CR of a line that just fits
             raise NotAReply("a line that is too long")
-        if self._rest.endswith(b"\n"):
-            raise NotAReply(f"a reply ended by a bare LF: {self._rest[:_SHORT].strip()!r}")
         return None
 
     def _add(self, line: bytes) -> bool:

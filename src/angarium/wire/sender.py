@@ -108,6 +108,11 @@ class Sender:
         return self._awaited[0][0].value if self._awaited else "idle"
 
     @property
+    def ended_by_lf(self) -> bytes | None:
+        """What a server has said that ends its lines with a bare LF: waiting for more is in vain."""
+        return self._replies.ended_by_lf
+
+    @property
     def is_idle(self) -> bool:
         """Whether a command or a transaction may be sent now."""
         return not self._awaited and self._transaction is None and self._ended is None
