@@ -160,6 +160,25 @@ async def test_everybody_in_a_failed_batch_is_told(disk: SimulatedDisk) -> None:
     store.close()
 
 
+async def test_a_disk_that_fails_has_no_room_for_an_end(disk: SimulatedDisk) -> None:
+    """While each write fails no end is sure of its place, whatever is free; the first that succeeds heals it,
+    and the end that was to be written is.
+    """
+    store = on(disk)
+    place = await put(store, "over")
+    assert store.can_finish
+    disk.fail = lambda operation: errno.EIO if operation == "sync" or operation.startswith("write") else None
+    store.finish(place, "over")
+    with pytest.raises(SpoolError):
+        await store.commit()
+    await _rest()
+    assert not store.can_finish
+    disk.fail = lambda _: None
+    await store.commit()
+    assert store.can_finish
+    assert idents(on(disk.power_cut())) == set()
+
+
 async def test_what_was_refused_does_not_come_back(disk: SimulatedDisk) -> None:
     """A put whose commit failed is void for ever, even where its octets reached the disk."""
     store = on(disk)

@@ -56,6 +56,8 @@ class Journal:
         self.generation = 0
         """The last generation in use."""
         self.problem: str | None = None
+        self.is_failing = False
+        """Something worse than a full disk befell it, and nothing has been written since."""
         self.has_news = False
         """A segment became empty or full since somebody looked: it may be time to tidy."""
         self._current: Segment | None = None
@@ -330,6 +332,7 @@ class Journal:
         segment.synced = batch.end
         self._tail = segment
         self.problem = None
+        self.is_failing = False
         for place, (payload, offset) in batch.notes.items():
             self._note_landed(segment, place, len(payload), offset)
         for place in batch.finishes:
@@ -444,6 +447,7 @@ class Journal:
     def _blame(self, error: OSError) -> SpoolError:
         kind = SpoolFull if is_full(error) else SpoolError
         self.problem = f"the spool failed: {error.strerror or error}"
+        self.is_failing |= kind is SpoolError
         return kind(self.problem)
 
     def _give_up(self, batch: Batch, error: OSError) -> None:

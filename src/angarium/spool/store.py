@@ -196,8 +196,11 @@ class Store:
     def can_finish(self) -> bool:
         """Whether what ends now is sure of its place on the disk: without one it comes back at a restart.
 
-        The disk is looked at once a second.
+        The disk is looked at once a second. One that fails takes nothing, whatever room there is, until
+        something was written again.
         """
+        if self._journal.is_failing:
+            return False
         if self._journal.has_room:
             return True
         now = time.monotonic()
