@@ -26,7 +26,7 @@ from angarium.delivery.link import Setup
 from angarium.delivery.resolve import Own
 from angarium.delivery.routes import Terms
 from angarium.delivery.shares import Shares
-from angarium.log.writer import Writer
+from angarium.log.writer import LogError, Writer
 from angarium.mail.ident import make_ident
 from angarium.net.connection import Connection, connect
 from angarium.net.dns import DnsResolver, Resolver
@@ -43,6 +43,7 @@ from angarium.queue.watchdog import Watchdog
 from angarium.reception.door import Door
 from angarium.reception.keyring import Keyring
 from angarium.reception.listener import Listening
+from angarium.spool.errors import SpoolError
 from angarium.spool.heritage import open_spool
 from angarium.spool.store import Store
 from angarium.spool.worker import ThreadWorker, Worker
@@ -241,7 +242,10 @@ class Shard:
         await self._stop.wait()
 
     async def stop(self) -> None:
-        """Finish what is in flight within `shutdown_timeout`, keep the rest, and close everything."""
+        """Finish what is in flight within `shutdown_timeout`, keep the rest, and close everything.
+
+        Raises SpoolError or LogError where ends or records could not be written; all is closed then too.
+        """
         limit = self.configuration.shutdown_timeout
         self.door.is_stopping = True
         for listening in self.listening:
@@ -252,8 +256,21 @@ class Shard:
         await self.dispatcher.drain(limit)
         await self.settlement.close()
         await self.intake.close()
+        self._close_disks()
+
+    def _close_disks(self) -> None:
+        """Close spool and log; each says by itself what it could not keep."""
         self.store.close()
-        self.writer.close()
+        unwritten = self.store.unwritten
+        if not unwritten:
+            self.writer.close()
+            return
+        told = f"the spool failed: {unwritten} ends are not written, those messages go again after a start"
+        try:
+            self.writer.close()
+        except LogError as error:
+            raise LogError(f"{told}; {error}") from error
+        raise SpoolError(told)
 
 
 def _terms(configuration: Configuration, sockets: Sockets) -> Terms:

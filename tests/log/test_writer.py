@@ -265,6 +265,22 @@ async def test_trouble_is_told_and_healed(settings: LogSettings, clock: Clock) -
     writer.close()
 
 
+async def test_a_close_says_how_many_records_are_lost(
+    settings: LogSettings, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no disk takes at the end is counted, line by line."""
+    writer = Writer(settings, worker=0, clock=clock)
+    for ident in ("a", "b", "c"):
+        writer.write(make_record(ident))
+
+    def fail(self: Stream, lines: bytes, now: float) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Stream, "append", fail)
+    with pytest.raises(LogError, match="No space left on device: 3 records are lost"):
+        writer.close()
+
+
 async def test_a_failed_sync_is_a_problem(
     settings: LogSettings, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,25 @@ async def test_a_disk_that_fails_has_no_room_for_an_end(disk: SimulatedDisk) -> 
     assert idents(on(disk.power_cut())) == set()
 
 
+@pytest.mark.parametrize(("is_healed", "left"), [(False, 1), (True, 0)])
+async def test_a_close_says_how_many_ends_are_not_written(
+    disk: SimulatedDisk, is_healed: bool, left: int
+) -> None:
+    """It tries once more, whatever failed before; what it cannot write is counted, and waits again."""
+    store = on(disk)
+    place = await put(store, "over")
+    disk.fail = lambda operation: errno.EIO if operation == "sync" or operation.startswith("write") else None
+    store.finish(place, "over")
+    with pytest.raises(SpoolError):
+        await store.commit()
+    if is_healed:
+        disk.fail = lambda _: None
+    store.close()
+    assert store.unwritten == left
+    disk.fail = lambda _: None
+    assert len(idents(on(disk.power_cut()))) == left
+
+
 async def test_what_was_refused_does_not_come_back(disk: SimulatedDisk) -> None:
     """A put whose commit failed is void for ever, even where its octets reached the disk."""
     store = on(disk)

@@ -151,19 +151,31 @@ class Writer:
         return self._trouble or ("too little space is free for logs" if self._is_short else None)
 
     def close(self) -> None:
-        """Write what is left and finish the segments. Raises LogError where that fails."""
+        """Write what is left and finish the segments. Raises LogError where that fails, which says how many
+        records are in no log.
+        """
         if self._timer is not None:
             self._timer.cancel()
         self._thread.shutdown(wait=True)
-        try:
-            for stream, piece in self._take_all():
-                stream.append(piece, self._clock())
-            for stream in self._streams.values():
-                stream.finish(self._clock())
-        except OSError as error:
-            raise LogError(f"the log failed: {error.strerror}") from error
-        finally:
-            _resolve(self._waiters, LogError("the log was closed") if self._trouble else None)
+        lost, trouble = self._write_last()
+        _resolve(self._waiters, LogError("the log was closed") if self._trouble or trouble else None)
+        if trouble is not None:
+            raise LogError(f"the log failed: {trouble.strerror}: {lost} records are lost, they are in no log")
+
+    def _write_last(self) -> tuple[int, OSError | None]:
+        """Write what any stream still takes; how many lines none has taken, and why."""
+        now, lost, trouble = self._clock(), 0, None
+        for stream, piece in self._take_all():
+            try:
+                stream.append(piece, now)
+            except OSError as error:
+                lost, trouble = lost + piece.count(b"\n"), error
+        for stream in self._streams.values():
+            try:
+                stream.finish(now)
+            except OSError as error:
+                trouble = error
+        return lost, trouble
 
     # -- turns: one at a time, each writes what there is --------------------------------------
 

@@ -135,6 +135,11 @@ class Heritage:
         """See Store."""
         return all(store.is_idle for store in self._stores)
 
+    @property
+    def unwritten(self) -> int:
+        """See Store."""
+        return sum(store.unwritten for store in self._stores)
+
     def close(self) -> None:
         """See Store."""
         for store in self._stores:

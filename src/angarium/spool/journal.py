@@ -184,19 +184,25 @@ class Journal:
         )
 
     @property
+    def unwritten(self) -> int:
+        """Ends that no write has kept so far."""
+        return len(self._finishes)
+
+    @property
     def is_idle(self) -> bool:
         """Nothing is to be written."""
         return not (self._under_way or self._batches or self._notes or self._finishes)
 
     def drain(self) -> None:
-        """Write all that is left, without a loop. Trouble fails what waits, and ends it."""
+        """Write all that is left, without a loop; also after trouble, which may be over. New trouble fails
+        what waits, and ends it.
+        """
         self._is_closing = True
         self._stop_timer()
         self._syncer.stop()
         self._keeper.stop()
-        while not self.is_idle and self.problem is None:
-            if not self._write_now():
-                break
+        while not self.is_idle and self._write_now():
+            pass
         self._fail_all(SpoolError("the spool was closed"))
 
     def _write_now(self) -> bool:
@@ -212,7 +218,7 @@ class Journal:
         except OSError as error:
             outcome = error
         self._land(outcome)
-        return True
+        return outcome is None
 
     # -- batches ------------------------------------------------------------------------------
 

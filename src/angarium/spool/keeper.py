@@ -56,5 +56,9 @@ class Keeper(Protocol):
     def is_idle(self) -> bool:
         """Nothing waits to be written, and nothing is being written."""
 
+    @property
+    def unwritten(self) -> int:
+        """Messages whose end `close` could not write."""
+
     def close(self) -> None:
         """Write what is left and release everything."""

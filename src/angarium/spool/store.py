@@ -221,6 +221,11 @@ class Store:
         """Nothing waits to be written, and nothing is being written."""
         return self._journal.is_idle
 
+    @property
+    def unwritten(self) -> int:
+        """Messages whose end `close` could not write: they wait again at the next start."""
+        return self._journal.unwritten
+
     def close(self) -> None:
         """Write what is left, wait for it, release the folder. Commits that cannot be kept fail."""
         self._tidier.stop()
