@@ -31,7 +31,9 @@ from angarium.net.unix import UnixTrouble, bind_unix
 from angarium.node.crew import Crew
 from angarium.node.member import WorkerTrouble
 from angarium.node.office import node_requests
+from angarium.node.owed import forget_others
 from angarium.policy.config import Configuration, Problem
+from angarium.policy.copies import remove_left
 from angarium.policy.open_relay import open_relays
 from angarium.policy.reload import Reloader
 from angarium.shard import Shard
@@ -92,6 +94,8 @@ async def _run_alone(
     configuration: Configuration, sockets: Sequence[Sockets], path: Path, *, allow_open_relay: bool
 ) -> None:
     """One worker: this process."""
+    remove_left(Path(configuration.spool.path))
+    forget_others(Path(configuration.spool.path), 0)
     shard = Shard(configuration, sockets[0])
     _on_signals(shard.ask_to_stop, signal.SIGTERM, signal.SIGINT)
     try:

@@ -70,3 +70,11 @@ def test_a_bound(tmp_path):
         assert not owed.is_full
         owed.add({}, 0.0)
     assert owed.is_full
+
+
+def test_what_is_cancelled_stays_so(tmp_path):
+    """An order that was cancelled is not had from the worker that was not there, however late it comes."""
+    owed = Owed(tmp_path / "owed-0")
+    owed.add({"action": "cancel", "what": "stop"}, 100.0)
+    assert owed.cancelled == {"stop"}
+    assert owed.told(100.0 + 2 * MAX_AGE) == [{"action": "cancel", "what": "stop"}]

@@ -389,6 +389,28 @@ def test_what_a_missing_worker_is_told_after_a_restart(tmp_path):
     run(main())
 
 
+def test_an_order_cancelled_meanwhile_stays_cancelled(tmp_path):
+    """An order that a missing worker still has in its spool stands nowhere after a restart."""
+
+    async def main():
+        write_poisoned(tmp_path)
+        async with node(tmp_path, entrance="policy.py") as server:
+            await server.queue("bounce", everything=True, name="stop", seconds=3600.0, reason="r")
+            pids = await server.workers()
+            (tmp_path / "poison").touch()
+            os.kill(pids[0], signal.SIGKILL)
+            await server.heard("worker 0 cannot start")
+            await server.queue("cancel", what="stop", name="stop")
+            assert await server.stop() == 0
+        (tmp_path / "poison").unlink()
+        async with node(tmp_path, entrance="policy.py") as server:
+            await server.workers()
+            assert await server.queue("suspensions") == []
+            assert await server.stop() == 0
+
+    run(main())
+
+
 def test_a_spool_that_cannot_be_used(tmp_path):
     """A worker that cannot start keeps the node from starting, and says why; none is left behind."""
     write(tmp_path, workers=2)

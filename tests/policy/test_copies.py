@@ -58,19 +58,21 @@ def test_only_what_is_in_force_is_copied(main: Path) -> None:
 def test_what_a_killed_node_left_is_taken_away(main: Path) -> None:
     """Copies that nobody uses are removed; those of a node that runs are not."""
     spool = main.parent / "spool"
-    (spool / "configuration-left").mkdir()
+    (spool / "configuration-left" / "1").mkdir(parents=True)
+    (spool / "configuration-backup").mkdir()
+    (spool / "configuration-backup" / "main.toml").touch()
     first = Copies(spool)
     place = first.make(load(main))
     second = Copies(spool)
     second.make(load(main))
-    assert len(list(spool.glob("configuration-*"))) == 2
+    assert len(list(spool.glob("configuration-*"))) == 3  # the backup is somebody's own
     second.close()
     assert copies_in(place)
     first.remove(place)
     with pytest.raises(Changing):
         copies_in(place)
     first.close()
-    assert not list(spool.iterdir())
+    assert [path.name for path in spool.iterdir()] == ["configuration-backup"]
 
 
 def test_nobody_else_reads_them(main: Path) -> None:

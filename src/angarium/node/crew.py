@@ -87,7 +87,7 @@ class Crew:
         for result in begun:
             if isinstance(result, BaseException):
                 raise result
-        orders = [order for member in self.members for order in member.built.orders]
+        orders = [order for member in self.members for order in member.standing()]
         await asyncio.gather(*(self._let_serve(member, orders) for member in self.members))
         self._keepers = [asyncio.create_task(self._keep(member)) for member in self.members]
 

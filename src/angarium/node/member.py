@@ -21,6 +21,8 @@ from angarium.node.channel import CallFailed, Channel, ChannelClosed, Note, Payl
 from angarium.node.ending import Pulse, story
 from angarium.node.owed import Owed
 from angarium.node.words import Begin, Built, Opening
+from angarium.queue.message import decode_kept
+from angarium.queue.order import Order
 
 Sockets = Mapping[str, socket.socket]
 
@@ -112,6 +114,11 @@ class Member:
         if not self._answer.done():
             self._answer.set_exception(WorkerTrouble(text))
 
+    def standing(self) -> list[bytes]:
+        """The orders in its spool, but for those that were cancelled while it was not there."""
+        cancelled = self.owed.cancelled
+        return [packed for packed in self.built.orders if not cancelled or _name(packed) not in cancelled]
+
     async def open(self, orders: Sequence[bytes]) -> None:
         """Let it serve; raises WorkerTrouble."""
         try:
@@ -155,3 +162,8 @@ class Member:
         except TimeoutError:
             self.kill()
             await self.ended()
+
+
+def _name(packed: bytes) -> str | None:
+    order = decode_kept(packed)
+    return order.name if isinstance(order, Order) else None

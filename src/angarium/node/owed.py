@@ -55,6 +55,14 @@ class Owed:
         """Whether nothing more may wait."""
         return len(self._requests) >= MAX_OWED
 
+    @property
+    def cancelled(self) -> frozenset[str]:
+        """The orders that its spool has, and that nobody wants any more."""
+        names = (
+            arguments.get("what") for _, arguments in self._requests if arguments.get("action") == "cancel"
+        )
+        return frozenset(name for name in names if isinstance(name, str))
+
     def add(self, arguments: Arguments, now: float) -> None:
         """A request that the others have done; on stable storage when this returns, else the log says so."""
         self._requests.append((now, arguments))
@@ -65,19 +73,29 @@ class Owed:
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._place)
+            _sync(self._place.parent)
         except OSError as error:
             log.error("%s: a restart will forget what a worker is to be told: %s", self._place, error)
 
     def told(self, now: float) -> list[Arguments]:
-        """The requests as they are to be told now; those whose time is over are left out."""
-        young = [(asked, arguments) for asked, arguments in self._requests if now - asked < MAX_AGE]
+        """The requests as they are to be told now; those whose time is over are left out. An order that was
+        cancelled must not stand again, however late.
+        """
+        young = [
+            (asked, arguments)
+            for asked, arguments in self._requests
+            if now - asked < MAX_AGE or arguments.get("action") == "cancel"
+        ]
         aged = (_aged(arguments, now - asked) for asked, arguments in young)
         return [arguments for arguments in aged if arguments is not None]
 
     def clear(self) -> None:
         """The worker has been told."""
         self._requests.clear()
-        self._place.unlink(missing_ok=True)
+        try:
+            self._place.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("%s: what a worker was told it is told again after a restart: %s", self._place, error)
 
 
 def forget_others(spool: Path, workers: int) -> None:
@@ -85,7 +103,7 @@ def forget_others(spool: Path, workers: int) -> None:
     for path in spool.glob(f"{PREFIX}*"):
         number = path.name.removeprefix(PREFIX)
         if number.isdecimal() and int(number) >= workers:
-            log.warning("what waited for worker %s is not done: there are %d workers now", number, workers)
+            log.warning("what waited for worker %s is not done: there is no such worker any more", number)
             path.unlink()
 
 
@@ -103,3 +121,11 @@ def _aged(arguments: Arguments, age: float) -> Arguments | None:
     if isinstance(selector, Mapping) and selector.get("older_than"):
         changed["selector"] = {**selector, "older_than": selector["older_than"] + age}
     return {**arguments, **changed}
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

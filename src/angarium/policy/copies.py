@@ -37,8 +37,7 @@ class Copies:
         self._folders: dict[Path, tuple[Path, int]] = {}
         """Parent → the folder below it, and the descriptor that locks that."""
         self._count = 0
-        for path in (*spool.glob(f"{PREFIX}*"), *Path(gettempdir()).glob(f"{ELSEWHERE}*")):
-            _remove_if_left(path)
+        remove_left(spool)
 
     def make(self, configuration: Configuration) -> Path:
         """Copy the files of a configuration; returns where. Raises Changing, ConfigError, OSError."""
@@ -70,6 +69,12 @@ class Copies:
         for folder, lock in self._folders.values():
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
+
+
+def remove_left(spool: Path) -> None:
+    """Take away what a killed node left: it may hold secrets."""
+    for path in (*spool.glob(f"{PREFIX}*"), *Path(gettempdir()).glob(f"{ELSEWHERE}*")):
+        _remove_if_left(path)
 
 
 def copies_in(place: Path) -> dict[Path, Path]:
@@ -107,7 +112,8 @@ def _locked(folder: Path) -> int:
 
 def _remove_if_left(folder: Path) -> None:
     with suppress(OSError):
-        if folder.lstat().st_uid != os.geteuid():
+        is_ours = folder.lstat().st_uid == os.geteuid()
+        if not is_ours or not all(path.name.isdecimal() for path in folder.iterdir()):
             return
         descriptor = _locked(folder)
         shutil.rmtree(folder, ignore_errors=True)
