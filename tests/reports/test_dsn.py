@@ -97,7 +97,36 @@ def test_every_field_is_read() -> None:
     assert one.remote_mta is not None
     assert one.last_attempt_date == "2024-04-04T10:12:00+00:00"
     assert one.extensions == {"x-extra": ("one",)}
-    assert one.marks == {"address": "reported", "status": "derived"}
+    derived = {"status", "reply"}
+    stated = {"address", "original", "action", "diagnostic", "remote_mta", "last_attempt_date"}
+    assert one.marks == dict.fromkeys(derived, "derived") | dict.fromkeys(stated, "reported")
+    assert set(read.marks) == {
+        *("reporting_mta", "received_from_mta", "original_envelope_id", "arrival_date", "queue_id")
+    }
+
+
+def test_what_cannot_be_read_stays_as_text() -> None:
+    """A field that cannot be parsed is kept under `unparsed`, and what was read in spite of it is derived."""
+    one = only(
+        "Final-Recipient: rfc822; bad@@example.net\nAction: exploded\nStatus: five\n"
+        "Diagnostic-Code: smtp; 550 5.1.1 no such user\n"
+    )
+    assert one.unparsed == {
+        "action": ("exploded",),
+        "final-recipient": ("rfc822; bad@@example.net",),
+        "status": ("five",),
+    }
+    assert (one.address, one.action, one.status) == ("bad@@example.net", "failed", "5.1.1")
+    assert {one.marks[name] for name in ("address", "action", "status")} == {"derived"}
+
+
+def test_a_block_that_names_nobody() -> None:
+    """Its fields stay as text beside the recipients that are named; of very many the first ones."""
+    blocks = "Final-Recipient: rfc822; a@example.net\nAction: failed\nStatus: 5.1.1\n"
+    blocks += "\nAction: failed\nStatus: 5.0.0\n" * 100
+    read = bounce(notification(f"Reporting-MTA: dns; mx.example.com\n\n{blocks}"))
+    assert [one.address for one in read.recipients] == ["a@example.net"]
+    assert read.unparsed == {"action": ("failed",) * 10, "status": ("5.0.0",) * 10}
 
 
 def test_the_original_is_read() -> None:

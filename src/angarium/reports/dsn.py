@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from angarium.reports.fields import (
     Field,
@@ -25,6 +25,8 @@ from angarium.reports.reply import one_line, read_reply, status_weight
 from angarium.reports.values import Action, Bounce, Mark, Mta, Recipient, Reply, Texts
 
 MAX_RECIPIENTS: Final = 1000
+MAX_OF_NOBODY: Final = 20
+"""Fields that are kept of blocks that name no recipient."""
 
 _PER_MESSAGE: Final = frozenset(
     {"reporting-mta", "original-envelope-id", "dsn-gateway", "received-from-mta", "arrival-date"}
@@ -52,8 +54,10 @@ _BY_CLASS: Final[dict[str, Action]] = {"2": "delivered", "4": "delayed", "5": "f
 def read_dsn(texts: Iterable[str]) -> Bounce | None:
     """Read the text of delivery-status parts; None where no recipient can be made out."""
     about, groups = _group(read_blocks(texts))
-    recipients = _each_once(filter(None, map(read_recipient, groups[:MAX_RECIPIENTS])))
-    return _bounce(about, recipients) if recipients else None
+    read = [(read_recipient(group), group) for group in groups[:MAX_RECIPIENTS]]
+    recipients = _each_once(one for one, _ in read if one is not None)
+    nobody = [field for one, group in read if one is None for field in group]
+    return _bounce(about, recipients, nobody) if recipients else None
 
 
 def _each_once(recipients: Iterable[Recipient]) -> tuple[Recipient, ...]:
@@ -109,10 +113,9 @@ def read_recipient(fields: list[Field]) -> Recipient | None:
     first: dict[str, str] = {}
     for name, value in fields:
         first.setdefault(name, value)
-    final = read_address(first.get("final-recipient", "")) or read_address(
-        first.get("x-actual-recipient", "")
-    )
-    original = read_address(first.get("original-recipient", ""))
+    addresses = {name: read_address(first[name]) for name in _ADDRESSED if name in first}
+    final = addresses.get("final-recipient") or addresses.get("x-actual-recipient")
+    original = addresses.get("original-recipient")
     if original and final and unxtext(original[1]).lower() == final[1].lower():
         original = original[0], final[1]
     # An address of another mail system helps nobody where the sender's own spelling is known.
@@ -121,33 +124,52 @@ def read_recipient(fields: list[Field]) -> Recipient | None:
         return None
     kind, diagnostic = _diagnostic(first.get("diagnostic-code", ""))
     reply = read_reply(diagnostic) if diagnostic else _reply_in_status(first.get("status", ""))
-    stated = _stated_status(first.get("status", ""))
+    stated, action = _stated_status(first.get("status", "")), _stated_action(first.get("action", ""))
     status, mark = choose_status(stated, reply)
-    marks: dict[str, Mark] = {"address": "reported"}
+    dates, unparsed = _dates(first)
+    values: dict[str, Any] = {
+        "original": original[1] if original else None,
+        "diagnostic": diagnostic or None,
+        "remote_mta": read_mta(first.get("remote-mta", "")),
+        "last_attempt_date": dates.get("last-attempt-date"),
+        "will_retry_until": dates.get("will-retry-until"),
+        "final_log_id": first.get("final-log-id"),
+    }
+    marks: dict[str, Mark] = {
+        "address": "derived" if _is_malformed(address) else "reported",
+        "action": "reported" if action else "derived",
+    }
+    for name, value in values.items():
+        if value is not None:
+            marks[name] = "reported"
+    if reply is not None:
+        marks["reply"] = "derived"
     if status:
         marks["status"] = mark
-    dates, unparsed = _dates(first)
-    for name in sorted(_ADDRESSED & first.keys()):
-        if first[name] and read_address(first[name]) is None:
-            unparsed[name] = (first[name],)
+    in_words = stated is None and reply is not None and not diagnostic  # Status holds a reply
+    is_read = {name: not _is_malformed(one) for name, one in addresses.items()}
+    is_read |= {"status": stated is not None or in_words, "action": action is not None}
+    unparsed |= {name: (first[name],) for name in is_read if first.get(name) and not is_read[name]}
     return Recipient(
         address=address[1],
         address_type=address[0],
-        original=original[1] if original else None,
         original_type=original[0] if original else None,
-        action=_action(first.get("action", ""), status),
+        action=action or _BY_CLASS.get((status or "5")[0], "failed"),
         status=status,
         reply=reply,
-        diagnostic=diagnostic or None,
         diagnostic_type=kind,
-        remote_mta=read_mta(first.get("remote-mta", "")),
-        last_attempt_date=dates.get("last-attempt-date"),
-        will_retry_until=dates.get("will-retry-until"),
-        final_log_id=first.get("final-log-id"),
         extensions=_others(fields, _PER_RECIPIENT),
         unparsed=unparsed,
         marks=marks,
+        **values,
     )
+
+
+def _is_malformed(address: tuple[str, str] | None) -> bool:
+    """Whether there is none, or a mailbox of the Internet with an `@` too many: what was meant is a guess."""
+    if address is None:
+        return True
+    return address[0] == "rfc822" and address[1].count("@") > 1 and not address[1].startswith('"')
 
 
 def _diagnostic(value: str) -> tuple[str | None, str]:
@@ -177,13 +199,13 @@ def choose_status(stated: str | None, reply: Reply | None) -> tuple[str | None, 
     return None, "derived"
 
 
-def _action(value: str, status: str | None) -> Action:
-    """What became of it: as the word says, whatever the status; `delivery failed` is no delivery."""
+def _stated_action(value: str) -> Action | None:
+    """What became of it, as the word says, whatever the status; `delivery failed` is no delivery."""
     word = value.strip().lower()
     for prefix, action in _ACTIONS:
         if word.startswith(prefix):
             return "failed" if "fail" in word else action
-    return _BY_CLASS.get((status or "5")[0], "failed")
+    return None
 
 
 def _dates(first: dict[str, str]) -> tuple[dict[str, str], Texts]:
@@ -205,22 +227,26 @@ def _others(fields: list[Field], known: frozenset[str]) -> Texts:
     return gather(field for field in fields if field[0] not in known)
 
 
-def _bounce(about: list[Field], recipients: tuple[Recipient, ...]) -> Bounce:
+def _bounce(about: list[Field], recipients: tuple[Recipient, ...], nobody: list[Field]) -> Bounce:
+    """What is said of the message; of fields that belong to `nobody` the text of the first ones."""
     first: dict[str, str] = {}
     for name, value in about:
         first.setdefault(name, value)
     dates, unparsed = _dates(first)
+    values: dict[str, Any] = {
+        "reporting_mta": _mta(first, "reporting-mta"),
+        "received_from_mta": _mta(first, "received-from-mta"),
+        "dsn_gateway": _mta(first, "dsn-gateway"),
+        "original_envelope_id": first.get("original-envelope-id"),
+        "arrival_date": dates.get("arrival-date"),
+        "queue_id": next((value for name, value in about if _QUEUE_ID.fullmatch(name)), None),
+    }
     return Bounce(
         recipients=recipients,
-        reporting_mta=_mta(first, "reporting-mta"),
-        received_from_mta=_mta(first, "received-from-mta"),
-        dsn_gateway=_mta(first, "dsn-gateway"),
-        original_envelope_id=first.get("original-envelope-id"),
-        arrival_date=dates.get("arrival-date"),
-        queue_id=next((value for name, value in about if _QUEUE_ID.fullmatch(name)), None),
         extensions=_others(about, _PER_MESSAGE),
-        unparsed=unparsed,
-        marks=dict.fromkeys(sorted(_PER_MESSAGE & first.keys()), "reported"),
+        unparsed=unparsed | gather(nobody[:MAX_OF_NOBODY]),
+        marks={name: "reported" for name, value in values.items() if value is not None},
+        **values,
     )
 
 
