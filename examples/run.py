@@ -27,7 +27,7 @@ Control-C stops both servers.
 
 def main() -> int:
     """Run both servers until one ends or the user interrupts; returns the relay's exit status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job ignores SIGINT
         signal.signal(number, _interrupt)
     Path("run").mkdir(exist_ok=True)
     sink = subprocess.Popen([ANGARIUM, "sink", "--listen", "127.0.0.1:2526", "--print"])
