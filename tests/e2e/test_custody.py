@@ -191,7 +191,7 @@ def test_a_full_disk(serve, small_disk):
         _look_now(house)
         assert (await client.send(SENDER, OUT)).startswith("452 4.3.1")
         assert house.records("Rejection")[0]["response"]["code"] == 452
-        assert (await house.connect(greet=False)).banner.startswith("421 4.3.2")
+        assert (await house.connect(greet=False)).banner.startswith("421 4.3.1")
         small_disk.empty()
         _look_now(house)
         assert (await client.send(SENDER, OUT)).startswith("250")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -15,6 +16,8 @@ from angarium.policy.views import Endpoint
 from angarium.queue.intake import Intake
 from angarium.reception.keyring import Keyring
 from angarium.reception.watch import Watch
+
+log = logging.getLogger(__name__)
 
 
 class Whereabouts(msgspec.Struct, frozen=True):
@@ -73,6 +76,8 @@ class Door:
         self.clock = clock
         self.new_ident = new_ident
         self.is_stopping = False
+        self._trouble: str | None = None
+        """Why the last client was turned away that wanted to begin."""
 
     def take(self, configuration: Configuration) -> None:
         """Put a configuration in force. Raises TlsError, and keeps the one before."""
@@ -94,6 +99,17 @@ class Door:
         """Why no session can begin now, or None (reference S3)."""
         if self.is_stopping:
             return reply(421, f"4.3.2 {hostname} shutting down")
-        if self.intake.trouble is not None:
-            return reply(421, f"4.3.2 {hostname} the spool is not accepting writes. Try later")
+        if self._takes_nothing():
+            return reply(421, f"4.3.1 {hostname} cannot store mail now; try again later")
         return None
+
+    def _takes_nothing(self) -> bool:
+        """Whether spool or log is in trouble; the operator is told when that begins, and when it is over."""
+        trouble = self.intake.trouble
+        if (trouble is None) != (self._trouble is None):
+            if trouble is not None:
+                log.error("clients are turned away: %s", trouble)
+            else:
+                log.warning("clients are served again, after: %s", self._trouble)
+        self._trouble = trouble
+        return trouble is not None
