@@ -129,7 +129,10 @@ class Shard:
         for report in self.store.reports:
             log.error("spool: %s", report)
         self.writer = (self._outside.make_writer or Writer)(
-            configuration.log, worker=self._post.number, clock=self._clock
+            configuration.log,
+            worker=self._post.number,
+            clock=self._clock,
+            min_free_space=spool.min_free_space,  # room for the records of what was taken
         )
         self.scheduler = Scheduler(self._queue_config, self._dispatch, self._clock)
         self.orders = Orders(self.store, self.new_ident, self._clock)

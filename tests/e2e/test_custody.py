@@ -1,6 +1,7 @@
 """Custody (contract 4): what was answered 250 outlasts a kill; a full disk is 452 4.3.1, and heals."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -167,10 +168,11 @@ class Disk:
         self.folder = folder
         self._filler = folder / "filler"
 
-    def fill(self):
+    def fill(self, leave=0):
         with suppress(OSError), self._filler.open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(65536))
+        os.truncate(self._filler, self._filler.stat().st_size - leave)
 
     def empty(self):
         self._filler.unlink()
@@ -200,6 +202,25 @@ def test_a_full_disk(serve, small_disk):
 
     spool = f'path = "{small_disk.folder}"\nsegment_size = "1 MiB"\nmin_free_space = "4 MiB"'
     serve(test, spool=spool)
+
+
+def test_logs_with_little_room(serve, small_disk):
+    """Below `min_free_space` on the disk of the logs nothing more is taken; what was taken is recorded."""
+
+    async def test(house):
+        client = await house.connect()
+        assert (await client.send(SENDER, OUT)).startswith("250")
+        small_disk.fill(leave=2 << 20)
+        house.shard.writer._look_at = 0.0
+        assert (await client.send(SENDER, OUT)).startswith("452 4.3.1")
+        assert (await house.connect(greet=False)).banner.startswith("421 4.3.1")
+        await house.arrived(1)
+        small_disk.empty()
+        house.shard.writer._look_at = 0.0
+        assert (await client.send(SENDER, OUT)).startswith("250")
+        await house.arrived(2)
+
+    serve(test, spool='path = "spool"\nmin_free_space = "4 MiB"', log_dir=f"{small_disk.folder}/logs")
 
 
 def test_two_contents_and_room_for_one(serve):
