@@ -19,6 +19,7 @@ from angarium.policy.listeners import effective_options
 from angarium.policy.load import load
 from angarium.policy.networks import NetworkSet
 from angarium.policy.relay import decide
+from angarium.policy.trail import Trail
 from tests.admin.records_made import NOW, ident, of_decision, record
 from tests.docs.screens import check_screens
 
@@ -101,7 +102,13 @@ def _delivered(configuration: Configuration) -> list[bytes]:
     facts = _facts(configuration, 5, "192.0.2.10")
     put_off = Response(code=451, enhanced_code=EnhancedCode(4, 3, 2), content="come back later")
     taken = Response(code=250, enhanced_code=EnhancedCode(2, 0, 0), content="OK")
-    attempt = {"id": ident(5), "site": "[127.0.0.1]:2526", "recipient": "user@example.com"}
+    route = configuration.queues.lookup("example.com").sources["routing_domain"]
+    attempt = {
+        "id": ident(5),
+        "site": "[127.0.0.1]:2526",
+        "recipient": "user@example.com",
+        "decided_by": Trail(configuration.hash).rule(route, "routing_domain"),
+    }
     return [
         encode_record(one)
         for one in (
