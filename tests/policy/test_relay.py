@@ -289,6 +289,7 @@ class TestSenderRouting:
         decision = ask(LOADED, RELAY_HOST, recipient=f"b@{literal}")
         assert (decision.verdict, decision.reply.code) == (Verdict.REFUSE, 550)
         assert decision.decided_by.key == "prohibited_hosts"
+        assert "it is one of prohibited_hosts" in decision.reply.text
 
     def test_literals_elsewhere(self) -> None:
         """Other literals follow the ordinary rule."""

@@ -136,7 +136,10 @@ class _Case:
 
     def _refuse_relaying(self, decided_by: DecidedBy, entry: Entry | None) -> Decision:
         self._hints(entry)
-        text = f"relaying from {self.peer} to {self.recipient.domain} is not permitted"
+        if decided_by.key == "prohibited_hosts":
+            text = f"no mail goes to {self.recipient.domain}: it is one of prohibited_hosts"
+        else:
+            text = f"relaying from {self.peer} to {self.recipient.domain} is not permitted"
         return self._refuse(Reply(550, _NOT_PERMITTED, text), decided_by)
 
     def _who_refused(self, entry: Entry | None, prohibited: bool) -> DecidedBy:
